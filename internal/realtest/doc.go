@@ -1,0 +1,15 @@
+// Package realtest hands tests real servers: an Apache Kafka, an Elasticsearch.
+//
+// A server comes from the first of these that works: an address in the environment (KLAXON_TEST_KAFKA, host:port[,host:port];
+// KLAXON_TEST_ELASTICSEARCH, a URL); a container, where a Docker engine answers; a local process, from packages that Maven
+// fetches once and that stay in a cache. Where none works the test is skipped and prints why, unless KLAXON_TEST_REQUIRE
+// (kafka,elasticsearch) names the server: then the test fails. `go test -short` skips such tests without trying.
+//
+//	func TestReal(t *testing.T) {
+//		servers := realtest.New()
+//		t.Cleanup(servers.Close)
+//		t.Run("produce", func(t *testing.T) { produce(t, servers.Kafka(t).Brokers) })
+//	}
+//
+// Servers listen on loopback only, hold throw-away data, and die with the test process.
+package realtest
