@@ -1,0 +1,407 @@
+package event
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// maxJSONDepth bounds the nesting of a document.
+const maxJSONDepth = 128
+
+// JSONError says where a document stops being JSON.
+type JSONError struct {
+	Offset int // bytes from the document's start
+	Reason string
+}
+
+// Error is the reason with its offset.
+func (e *JSONError) Error() string { return fmt.Sprintf("not JSON at byte %d: %s", e.Offset, e.Reason) }
+
+type jsonState struct {
+	data []byte
+	plan *Plan
+	rest []span // root members that no mapping leads into, key included
+}
+
+type span struct{ from, to int }
+
+// DecodeJSON reads one JSON object and adds what the plan maps to the event. Texts alias data. The document is checked whole:
+// an error means that nothing of it may be trusted, and the caller resets the event. The error is a *JSONError.
+func (e *Event) DecodeJSON(p *Plan, data []byte) error {
+	j := &e.json
+	j.data, j.plan, j.rest = data, p, j.rest[:0]
+	i := skipBlank(data, 0)
+	if i >= len(data) || data[i] != '{' {
+		return j.fail(i, "an object was expected")
+	}
+	i, err := e.object(0, i+1, 1)
+	if err != nil {
+		return err
+	}
+	if i = skipBlank(data, i); i != len(data) {
+		return j.fail(i, "something follows the object")
+	}
+	if p.rest != 0 && len(j.rest) > 0 {
+		e.addRest()
+	}
+	return nil
+}
+
+// addRest joins the members that nothing mapped into one object.
+func (e *Event) addRest() {
+	n := 2
+	for _, s := range e.json.rest {
+		n += s.to - s.from + 1
+	}
+	start := len(e.arena)
+	b := append(e.room(n), '{')
+	for i, s := range e.json.rest {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e.json.data[s.from:s.to]...)
+	}
+	e.arena = append(b, '}')
+	e.AddRaw(e.json.plan.rest, e.arena[start:])
+}
+
+func (j *jsonState) fail(at int, reason string) error {
+	if at >= len(j.data) {
+		return &JSONError{len(j.data), "it ends too early"}
+	}
+	return &JSONError{at, reason}
+}
+
+func skipBlank(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// object reads members from behind the brace; node is -1 where the plan maps nothing below.
+func (e *Event) object(node int32, i, depth int) (int, error) {
+	j, b := &e.json, e.json.data
+	if depth > maxJSONDepth {
+		return i, j.fail(i, fmt.Sprintf("nested deeper than %d levels", maxJSONDepth))
+	}
+	i = skipBlank(b, i)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, nil
+	}
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return i, j.fail(i, "a key in quotes was expected")
+		}
+		begin := i
+		child := int32(-1)
+		var err error
+		if child, i, err = e.key(node, i+1); err != nil {
+			return i, err
+		}
+		if i = skipBlank(b, i); i >= len(b) || b[i] != ':' {
+			return i, j.fail(i, "a colon was expected")
+		}
+		if i, err = e.value(child, skipBlank(b, i+1), depth); err != nil {
+			return i, err
+		}
+		if depth == 1 && child < 0 && j.plan.rest != 0 {
+			j.rest = append(j.rest, span{begin, i})
+		}
+		i = skipBlank(b, i)
+		if i >= len(b) {
+			return i, j.fail(i, "")
+		}
+		switch b[i] {
+		case ',':
+			i = skipBlank(b, i+1)
+		case '}':
+			return i + 1, nil
+		default:
+			return i, j.fail(i, "a comma or a closing brace was expected")
+		}
+	}
+}
+
+// key reads a key from behind its quote and finds its node.
+func (e *Event) key(node int32, i int) (child int32, next int, err error) {
+	text, next, err := e.str(i, node >= 0)
+	if err != nil || node < 0 {
+		return -1, next, err
+	}
+	return e.json.plan.find(node, text), next, nil
+}
+
+func (e *Event) value(node int32, i, depth int) (int, error) {
+	j, b := &e.json, e.json.data
+	if i >= len(b) {
+		return i, j.fail(i, "")
+	}
+	var end int
+	var err error
+	switch c := b[i]; {
+	case c == '"':
+		var text string
+		if text, end, err = e.str(i+1, e.wanted(node)); err == nil && node >= 0 {
+			for _, f := range j.plan.nodes[node].targets {
+				e.Add(f, text)
+			}
+		}
+	case c == '{':
+		end, err = e.object(node, i+1, depth+1)
+	case c == '[':
+		end, err = e.array(node, i+1, depth+1)
+	case c == '-' || c >= '0' && c <= '9':
+		end, err = e.number(node, i)
+	default:
+		end, err = e.word(node, i)
+	}
+	if err == nil && node >= 0 {
+		for _, f := range j.plan.nodes[node].raw {
+			if b[i] == '[' || b[i] == '{' || e.schema.Type(f) == Object {
+				e.AddRaw(f, b[i:end])
+			}
+		}
+	}
+	return end, err
+}
+
+func (e *Event) wanted(node int32) bool {
+	return node >= 0 && len(e.json.plan.nodes[node].targets) > 0
+}
+
+func (e *Event) array(node int32, i, depth int) (int, error) {
+	j, b := &e.json, e.json.data
+	if depth > maxJSONDepth {
+		return i, j.fail(i, fmt.Sprintf("nested deeper than %d levels", maxJSONDepth))
+	}
+	i = skipBlank(b, i)
+	if i < len(b) && b[i] == ']' {
+		return i + 1, nil
+	}
+	for {
+		var err error
+		if i, err = e.element(node, i, depth); err != nil {
+			return i, err
+		}
+		i = skipBlank(b, i)
+		if i >= len(b) {
+			return i, j.fail(i, "")
+		}
+		switch b[i] {
+		case ',':
+			i = skipBlank(b, i+1)
+		case ']':
+			return i + 1, nil
+		default:
+			return i, j.fail(i, "a comma or a closing bracket was expected")
+		}
+	}
+}
+
+// element is value without the raw targets, which took the whole array.
+func (e *Event) element(node int32, i, depth int) (int, error) {
+	if node < 0 || len(e.json.plan.nodes[node].raw) == 0 || i >= len(e.json.data) {
+		return e.value(node, i, depth)
+	}
+	switch b := e.json.data; b[i] {
+	case '{':
+		return e.object(node, i+1, depth+1)
+	case '[':
+		return e.array(node, i+1, depth+1)
+	}
+	return e.value(-1, i, depth)
+}
+
+// number reads a number by JSON's own grammar.
+func (e *Event) number(node int32, i int) (int, error) {
+	j, b := &e.json, e.json.data
+	start, whole := i, true
+	if b[i] == '-' {
+		i++
+	}
+	n := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == n || b[n] == '0' && i > n+1 {
+		return n, j.fail(n, "a number was expected")
+	}
+	if i < len(b) && b[i] == '.' {
+		whole = false
+		n = i + 1
+		for i++; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
+		}
+		if i == n {
+			return i, j.fail(i, "a digit was expected")
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		whole = false
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		n = i
+		for ; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
+		}
+		if i == n {
+			return i, j.fail(i, "a digit was expected")
+		}
+	}
+	if node >= 0 {
+		for _, f := range j.plan.nodes[node].targets {
+			e.addNumber(f, view(b[start:i]), whole)
+		}
+	}
+	return i, nil
+}
+
+func (e *Event) word(node int32, i int) (int, error) {
+	j, b := &e.json, e.json.data
+	switch {
+	case i+4 <= len(b) && string(b[i:i+4]) == "true":
+		e.addWord(node, true)
+		return i + 4, nil
+	case i+5 <= len(b) && string(b[i:i+5]) == "false":
+		e.addWord(node, false)
+		return i + 5, nil
+	case i+4 <= len(b) && string(b[i:i+4]) == "null":
+		return i + 4, nil
+	}
+	return i, j.fail(i, "a value was expected")
+}
+
+func (e *Event) addWord(node int32, v bool) {
+	if node >= 0 {
+		for _, f := range e.json.plan.nodes[node].targets {
+			e.AddBool(f, v)
+		}
+	}
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// plainEnd is the index of the first quote, backslash or control character from i on.
+func plainEnd(b []byte, i int) int {
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		q, s := w^(ones*'"'), w^(ones*'\\')
+		if m := ((q-ones)&^q | (s-ones)&^s | (w-ones*0x20)&^w) & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		i += 8
+	}
+	for ; i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= 0x20; i++ {
+	}
+	return i
+}
+
+// str reads a string from behind its opening quote. Where the text is not wanted it is only checked.
+func (e *Event) str(i int, wanted bool) (text string, next int, err error) {
+	j, b := &e.json, e.json.data
+	end := plainEnd(b, i)
+	if end < len(b) && b[end] == '"' {
+		return view(b[i:end]), end + 1, nil
+	}
+	if end >= len(b) || b[end] != '\\' {
+		return "", end, j.fail(end, "a control character in a string")
+	}
+	if !wanted {
+		return e.skipString(end)
+	}
+	start := len(e.arena)
+	out := append(e.room(len(b)-i), b[i:end]...)
+	for i = end; ; {
+		var ok bool
+		if out, i, ok = unescape(out, b, i); !ok {
+			return "", i, j.fail(i, "not an escape sequence")
+		}
+		end = plainEnd(b, i)
+		out = append(out, b[i:end]...)
+		switch i = end; {
+		case i < len(b) && b[i] == '"':
+			e.arena = out
+			return view(out[start:]), i + 1, nil
+		case i >= len(b) || b[i] != '\\':
+			return "", i, j.fail(i, "a control character in a string")
+		}
+	}
+}
+
+func (e *Event) skipString(i int) (string, int, error) {
+	j, b := &e.json, e.json.data
+	var scratch [8]byte
+	for {
+		var ok bool
+		if _, i, ok = unescape(scratch[:0], b, i); !ok {
+			return "", i, j.fail(i, "not an escape sequence")
+		}
+		i = plainEnd(b, i)
+		switch {
+		case i < len(b) && b[i] == '"':
+			return "", i + 1, nil
+		case i >= len(b) || b[i] != '\\':
+			return "", i, j.fail(i, "a control character in a string")
+		}
+	}
+}
+
+// unescape appends what the escape sequence at b[i] stands for. Its longest form is six bytes a half, its output shorter, so
+// that out never outgrows the input.
+func unescape(out, b []byte, i int) ([]byte, int, bool) {
+	if i+1 >= len(b) {
+		return out, i + 1, false
+	}
+	switch c := b[i+1]; c {
+	case '"', '\\', '/':
+		return append(out, c), i + 2, true
+	case 'n':
+		return append(out, '\n'), i + 2, true
+	case 't':
+		return append(out, '\t'), i + 2, true
+	case 'r':
+		return append(out, '\r'), i + 2, true
+	case 'b':
+		return append(out, '\b'), i + 2, true
+	case 'f':
+		return append(out, '\f'), i + 2, true
+	case 'u':
+		r, ok := hex4(b, i+2)
+		if !ok {
+			return out, i, false
+		}
+		i += 6
+		if r >= 0xD800 && r < 0xDC00 && i+1 < len(b) && b[i] == '\\' && b[i+1] == 'u' {
+			if low, ok := hex4(b, i+2); ok && low >= 0xDC00 && low < 0xE000 {
+				return utf8.AppendRune(out, 0x10000+(r-0xD800)<<10+(low-0xDC00)), i + 6, true
+			}
+		}
+		return utf8.AppendRune(out, r), i, true // a lone surrogate becomes U+FFFD
+	}
+	return out, i, false
+}
+
+func hex4(b []byte, i int) (r rune, ok bool) {
+	if i+4 > len(b) {
+		return 0, false
+	}
+	for _, c := range b[i : i+4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
