@@ -120,6 +120,36 @@ func (n Node) refuse(depth int) bool {
 	return ok
 }
 
+// Substitute replaces the text of every value below n, keys excepted, by what f makes of it. Since it works on values, what f
+// brings in cannot change the document's structure.
+func (n Node) Substitute(f func(string) (string, error)) {
+	if n.node == nil {
+		return
+	}
+	if n.node.Kind == yaml.ScalarNode {
+		s, err := f(n.node.Value)
+		if err != nil {
+			n.Errorf("%s", err)
+			return
+		}
+		if s != n.node.Value {
+			n.node.Value = s
+			if n.node.Tag == "!!null" {
+				n.node.Tag = "!!str"
+			}
+		}
+		return
+	}
+	for i, c := range n.node.Content {
+		switch {
+		case n.node.Kind != yaml.MappingNode:
+			n.at(c, fmt.Sprintf("%s[%d]", n.path, i)).Substitute(f)
+		case i%2 == 1:
+			n.at(c, join(n.path, n.node.Content[i-1].Value)).Substitute(f)
+		}
+	}
+}
+
 func (n Node) at(y *yaml.Node, path string) Node {
 	return Node{file: n.file, path: path, list: n.list, node: y}
 }

@@ -1,0 +1,264 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/ingest"
+	"github.com/klaxonhq/klaxon/ingest/kafka"
+	"go.uber.org/zap"
+)
+
+// ArchiveSink stores documents. It is used by one goroutine.
+type ArchiveSink interface {
+	// Add takes a document; what it keeps of it, it copies.
+	Add(*event.Document)
+	// Size is how much was added and not flushed.
+	Size() (documents, bytes int)
+	// Flush returns when everything that was added is durable or rejected for ever. An error means that ctx ended before;
+	// then the sink is thrown away.
+	Flush(ctx context.Context) ([]event.Rejection, error)
+}
+
+// MessageSender writes to a topic and returns when everything is acknowledged.
+type MessageSender interface {
+	Send(ctx context.Context, topic string, msgs []kafka.Message) error
+}
+
+// ArchiveStats counts what an archive loop did. Records = archived + dead-lettered + dropped, by record.
+type ArchiveStats struct {
+	Records, Archived, DeadLettered, Dropped, Documents, Bytes, Flushes, Rejected, Commits, CommitFailures Counter
+	Lag, HeldBytes, LastFlush                                                                              Gauge // LastFlush: Unix milliseconds
+	FlushTime                                                                                              Latency
+}
+
+// Archive is an archive loop: by source partition, everything goes to one sink, and what can be neither decoded nor stored to
+// the dead letters. Only then are offsets committed. The sink being down holds this loop and no other.
+type Archive struct {
+	Generation  func() *Generation // the current one; asked at every flush
+	NewSink     func() ArchiveSink
+	Sender      MessageSender
+	DeadLetters string // topic
+	// Undecodable says that this loop writes the dead letters of records that cannot be decoded. Where several archives are on,
+	// one of them does.
+	Undecodable bool
+	Clock       Clock
+	Log         *zap.Logger
+	Stats       *ArchiveStats
+
+	Every        time.Duration // flush at least this often
+	MaxDocuments int           // flush when so many documents wait
+	MaxBytes     int           // flush when so many bytes wait
+	Drain        time.Duration // how long the last flush may take after the partitions are lost
+}
+
+type archiving struct {
+	*Archive
+	claim      Claim
+	sink       ArchiveSink
+	of         *Generation
+	normalizer *ingest.Normalizer
+	event      *event.Event
+	body       []byte
+	held       []*event.Batch // not flushed yet; their memory is needed for dead letters
+	dead       []kafka.Message
+	due        time.Time
+	lag        map[event.Source]int64
+	documents  int // of the record under way
+	each       func(*event.Event)
+	tally      tally
+}
+
+// tally is what the batches held came to; it is counted when they are durable.
+type tally struct{ records, archived, dead, dropped, documents, bytes int }
+
+// Run archives what the claim gives until ctx ends.
+func (a *Archive) Run(ctx context.Context, claim Claim) error {
+	g := &archiving{Archive: a, claim: claim, sink: a.NewSink(), lag: map[event.Source]int64{}}
+	g.each = g.add
+	defer g.release()
+	g.due = g.Clock().Add(g.Every)
+	for ctx.Err() == nil {
+		fetchCtx, cancel := context.WithDeadline(ctx, g.due)
+		b, err := claim.Fetch(fetchCtx)
+		cancel()
+		if err == nil {
+			g.batch(b)
+		}
+		if documents, bytes := g.sink.Size(); documents >= g.MaxDocuments || bytes >= g.MaxBytes || !g.Clock().Before(g.due) {
+			if err := g.flush(ctx); err != nil {
+				break
+			}
+		}
+	}
+	last, done := afterwards(ctx, a.Drain)
+	defer done()
+	return g.flush(last)
+}
+
+func (g *archiving) release() {
+	for _, b := range g.held {
+		b.Release()
+	}
+	g.held = nil
+	g.Stats.HeldBytes.Store(0)
+}
+
+func (g *archiving) batch(b *event.Batch) {
+	g.lag[b.Source] = max(0, b.End-b.Next)
+	if b.Skipped > 0 {
+		g.Log.Error("records are gone from the log before they were archived", zap.String("topic", b.Source.Topic), zap.Int32("partition", b.Source.Partition), zap.Int64("records", b.Skipped))
+	}
+	if b.Next == b.First {
+		b.Release()
+		return
+	}
+	if now := g.Generation(); now != g.of {
+		g.of, g.normalizer, g.event = now, now.NewNormalizer(), event.New(now.Schema)
+	}
+	for i := range b.Records {
+		g.record(&b.Records[i])
+	}
+	g.held = append(g.held, b)
+	g.Stats.HeldBytes.Add(int64(b.Bytes))
+}
+
+func (g *archiving) record(r *event.Record) {
+	g.tally.records++
+	g.documents = 0
+	err := g.normalizer.Normalize(r, g.event, g.each)
+	var dead *ingest.DeadLetter
+	switch {
+	case errors.As(err, &dead):
+		g.tally.dead++
+		if g.Undecodable {
+			g.dead = append(g.dead, deadLetter(r, "decode", dead.Reason, dead.Detail, dead.Offset))
+		}
+	case g.documents == 0:
+		g.tally.dropped++
+	default:
+		g.tally.archived++
+	}
+}
+
+func (g *archiving) add(e *event.Event) {
+	g.body = e.AppendDocument(g.body[:0])
+	g.documents++
+	g.tally.documents++
+	g.tally.bytes += len(g.body)
+	g.sink.Add(&event.Document{ID: e.ID, Dataset: e.Dataset, Tenant: e.Tenant, Received: e.Received, Time: e.Time, Body: g.body})
+}
+
+// flush makes everything held durable, and then commits it.
+func (g *archiving) flush(ctx context.Context) error {
+	began := g.Clock()
+	rejected, err := g.sink.Flush(ctx)
+	if err != nil {
+		return fmt.Errorf("the archive did not take everything in time; it is repeated: %w", err)
+	}
+	lost := g.reject(rejected)
+	if len(g.dead) > 0 {
+		if err := g.Sender.Send(ctx, g.DeadLetters, g.dead); err != nil {
+			return fmt.Errorf("cannot write dead letters: %w", err)
+		}
+	}
+	g.count(lost, len(rejected), began)
+	offsets := event.Offsets{}
+	for _, b := range g.held {
+		offsets[b.Source] = max(offsets[b.Source], b.Next)
+	}
+	g.release()
+	g.dead, g.due = g.dead[:0], g.Clock().Add(g.Every)
+	if len(offsets) == 0 {
+		return nil
+	}
+	if err := g.claim.Commit(ctx, offsets); err != nil {
+		g.Stats.CommitFailures.Add(1)
+		if ctx.Err() == nil {
+			g.Log.Warn("cannot commit offsets of the archive loop; what lies behind them is repeated, and the archive knows it", zap.Error(err))
+		}
+		return nil
+	}
+	g.Stats.Commits.Add(1)
+	return nil
+}
+
+// count counts what was flushed; lost is how many records had a document rejected.
+func (g *archiving) count(lost, rejected int, began time.Time) {
+	s, t := g.Stats, g.tally
+	s.Records.Add(t.records)
+	s.Archived.Add(t.archived - lost)
+	s.DeadLettered.Add(t.dead + lost)
+	s.Dropped.Add(t.dropped)
+	s.Documents.Add(t.documents - rejected)
+	s.Bytes.Add(t.bytes)
+	s.Rejected.Add(rejected)
+	s.Flushes.Add(1)
+	s.LastFlush.Store(g.Clock().UnixMilli())
+	s.FlushTime.Observe(g.Clock().Sub(began))
+	lag := int64(0)
+	for _, n := range g.lag {
+		lag += n
+	}
+	s.Lag.Store(lag)
+	g.tally = tally{}
+}
+
+// reject writes a dead letter for each record that has a document which the archive will never take, and answers how many
+// records that is.
+func (g *archiving) reject(rejected []event.Rejection) (records int) {
+	seen := map[event.ID]bool{}
+	for _, r := range rejected {
+		whole := r.ID
+		whole.Index = 0
+		if seen[whole] {
+			continue
+		}
+		seen[whole] = true
+		held := g.find(r.ID)
+		if held == nil {
+			g.Log.Error("the archive rejected a document whose record is not held", zap.Stringer("id", r.ID), zap.String("reason", r.Reason), zap.String("detail", r.Detail))
+			continue
+		}
+		g.dead = append(g.dead, deadLetter(held, "archive", r.Reason, r.Detail, -1))
+		records++
+	}
+	return records
+}
+
+func (g *archiving) find(id event.ID) *event.Record {
+	for _, b := range g.held {
+		if b.Source.Topic != id.Topic || b.Source.Partition != id.Partition || id.Offset < b.First || id.Offset >= b.Next {
+			continue
+		}
+		for i := range b.Records {
+			if b.Records[i].Offset == id.Offset {
+				return &b.Records[i]
+			}
+		}
+	}
+	return nil
+}
+
+// deadLetter is the message for a record that could not be decoded or stored: its bytes as they came, where they came from and
+// why. Its key is the record's position, so that a repetition can be recognised.
+func deadLetter(r *event.Record, stage, reason, detail string, offset int) kafka.Message {
+	id := event.ID{Topic: r.Source.Topic, Partition: r.Source.Partition, Offset: r.Offset, Time: r.Time}
+	text := func(key, value string) event.Header { return event.Header{Key: key, Value: []byte(value)} }
+	headers := []event.Header{
+		text("klaxon-id", id.String()), text("klaxon-stage", stage), text("klaxon-reason", reason), text("klaxon-detail", detail),
+		text("klaxon-topic", r.Source.Topic), text("klaxon-partition", strconv.Itoa(int(r.Source.Partition))),
+		text("klaxon-offset", strconv.FormatInt(r.Offset, 10)), text("klaxon-time", string(event.AppendTime(nil, r.Time))),
+	}
+	if offset >= 0 {
+		headers = append(headers, text("klaxon-byte", strconv.Itoa(offset)))
+	}
+	for _, h := range r.Headers {
+		headers = append(headers, event.Header{Key: h.Key, Value: append([]byte(nil), h.Value...)})
+	}
+	return kafka.Message{Key: []byte(id.String()), Value: append([]byte(nil), r.Value...), Headers: headers, Time: r.Time}
+}

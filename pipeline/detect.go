@@ -1,0 +1,288 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/klaxonhq/klaxon/alert"
+	"github.com/klaxonhq/klaxon/detectors"
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/hit"
+	"github.com/klaxonhq/klaxon/ingest/kafka"
+	"go.uber.org/zap"
+)
+
+// Shard is what the store knows of a shard when it is claimed.
+type Shard struct {
+	Epoch        int64  // who may write: the greatest epoch only
+	Next         int64  // the next offset of the hits topic, or -1 where the store has none
+	TopicID      string // which incarnation of the hits topic Next belongs to
+	CheckpointAt int64  // the offset that Checkpoint stands at
+	Checkpoint   []byte // nil: none
+}
+
+// ShardWrite is what one transaction says of a shard.
+type ShardWrite struct {
+	Shard      int32
+	Epoch      int64
+	Next       int64
+	TopicID    string
+	Checkpoint []byte // nil: none this time; else the memory at Next
+	Alerts     []alert.Alert
+}
+
+// ShardStore keeps shards and alerts. Apply is one transaction that begins with the check that every shard is still the caller's.
+type ShardStore interface {
+	Claim(ctx context.Context, shard int32, topicID string) (Shard, error)
+	Apply(ctx context.Context, now time.Time, writes []ShardWrite) error
+}
+
+// DetectStats counts what the detect loop did.
+type DetectStats struct {
+	Frames, Hits, Alerts, Revisions, Transactions, Failures, Gaps, BadFrames, Checkpoints, CommitFailures Counter
+	Lag, Shards, CheckpointBytes                                                                          Gauge
+	Age                                                                                                   Latency // from a record's own time to the commit of the alert that it raised
+}
+
+// Detect is the detect loop: by shard, owning all memory. The store's offset is the truth; Kafka's serves lag tools.
+type Detect struct {
+	Program   func() *detectors.Program // the current one; asked at every batch
+	Store     ShardStore
+	HitsTopic string
+	Clock     Clock
+	Log       *zap.Logger
+	Stats     *DetectStats
+	Applied   func() // told after a transaction that held alerts; may be nil
+
+	Checkpoint time.Duration // how often memory is written to the store; 30 s
+	Save       time.Duration // how often the offset of a shard without alerts is stored; 1 s
+	Timeout    time.Duration // of one transaction
+	Drain      time.Duration // how long the last transaction may take after the shards are lost
+}
+
+// owned is one shard and its memory.
+type owned struct {
+	Shard
+	source  event.Source
+	memory  *detectors.Memory
+	program *detectors.Program
+	next    int64 // what the memory has applied
+	saved   int64 // what the store has
+	written time.Time
+	lag     int64
+	pending []alert.Alert
+	newest  int64 // record time of the newest hit behind pending
+}
+
+type detecting struct {
+	*Detect
+	claim  SeekClaim
+	shards []*owned // ascending
+}
+
+// Run detects in the shards of the claim until ctx ends or a transaction fails: then memory is ahead of the store, and the caller
+// claims again.
+func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
+	g := &detecting{Detect: d, claim: claim}
+	for _, p := range sortedPartitions(claim.Owned()) {
+		o, err := g.load(ctx, p)
+		if err != nil {
+			return err
+		}
+		g.shards = append(g.shards, o)
+		claim.Seek(p.Source, o.next)
+	}
+	d.Stats.Shards.Store(int64(len(g.shards)))
+	defer d.Stats.Shards.Store(0)
+	if err := g.loop(ctx); err != nil {
+		return err
+	}
+	last, done := afterwards(ctx, d.Drain)
+	defer done()
+	return g.transact(last, true)
+}
+
+func sortedPartitions(ps []kafka.Partition) []kafka.Partition {
+	return slices.SortedFunc(slices.Values(ps), func(a, b kafka.Partition) int { return int(a.Source.Partition) - int(b.Source.Partition) })
+}
+
+// load claims a shard and brings its memory back. What lies between the checkpoint and the stored offset is read again: the same
+// frames make the same alerts, which the store knows already.
+func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error) {
+	claimCtx, done := context.WithTimeout(ctx, g.Timeout)
+	defer done()
+	shard := p.Source.Partition
+	s, err := g.Store.Claim(claimCtx, shard, p.Source.TopicID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot claim shard %d: %w", shard, err)
+	}
+	o := &owned{Shard: s, source: p.Source, program: g.Program(), written: g.Clock()}
+	switch {
+	case s.Next < 0: // begin at the earliest hit
+	case s.TopicID != p.Source.TopicID:
+		g.Stats.Gaps.Add(1)
+		g.Log.Error("the hits topic is not the one this shard was read from: its hits up to now may be lost; going on from its beginning",
+			zap.String("topic", g.HitsTopic), zap.Int32("shard", shard), zap.String("was", s.TopicID), zap.String("is", p.Source.TopicID))
+		o.Checkpoint = nil
+	case s.Checkpoint != nil:
+		memory, report, err := detectors.Restore(bytes.NewReader(s.Checkpoint), o.program)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the checkpoint of shard %d: %w", shard, err)
+		}
+		g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", s.CheckpointAt), zap.Stringer("memory", report))
+		o.memory, o.next = memory, s.CheckpointAt
+	}
+	if o.memory == nil {
+		o.memory = detectors.NewMemory(o.program, rand.Uint64())
+	}
+	o.saved, o.Checkpoint = o.next, nil
+	return o, nil
+}
+
+func (g *detecting) loop(ctx context.Context) error {
+	lastSave := g.Clock()
+	for ctx.Err() == nil {
+		b, err := g.claim.Fetch(ctx)
+		if err != nil {
+			return nil // ctx has ended
+		}
+		raised := g.batch(b)
+		b.Release()
+		now := g.Clock()
+		if raised || now.Sub(lastSave) >= g.Save {
+			if err := g.transact(ctx, false); err != nil {
+				return err
+			}
+			if now.Sub(lastSave) >= g.Save {
+				lastSave = now
+				g.commit(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// batch applies a batch of one shard and answers whether it raised anything.
+func (g *detecting) batch(b *event.Batch) bool {
+	i, ok := slices.BinarySearchFunc(g.shards, b.Source.Partition, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
+	if !ok {
+		return false
+	}
+	o := g.shards[i]
+	if b.Skipped > 0 {
+		g.Stats.Gaps.Add(1)
+		g.Log.Error("hits are gone from the log before they were read; keep them longer than the detect loop may stand still",
+			zap.String("topic", g.HitsTopic), zap.Int32("shard", b.Source.Partition), zap.Int64("frames", b.Skipped))
+	}
+	if p := g.Program(); p != o.program {
+		g.Log.Info("new rules in a shard", zap.Int32("shard", b.Source.Partition), zap.Stringer("memory", o.memory.Swap(p)))
+		o.program = p
+	}
+	o.lag = max(0, b.End-b.Next)
+	var f hit.Frame
+	for i := range b.Records {
+		if err := f.Parse(b.Records[i].Value); err != nil {
+			g.Stats.BadFrames.Add(1)
+			g.Log.Error("a record of the hits topic is no frame and is left out", zap.Int32("shard", b.Source.Partition), zap.Int64("offset", b.Records[i].Offset), zap.Error(err))
+			continue
+		}
+		g.apply(o, &f)
+	}
+	o.next = max(o.next, b.Next)
+	return len(o.pending) > 0
+}
+
+func (g *detecting) apply(o *owned, f *hit.Frame) {
+	g.Stats.Frames.Add(1)
+	g.Stats.Hits.Add(len(f.Hits))
+	alerts := o.memory.Apply(f)
+	for i := range alerts {
+		if alerts[i].Revision == 1 {
+			g.Stats.Alerts.Add(1)
+			for j := range f.Hits {
+				o.newest = max(o.newest, f.Hits[j].RecordTime)
+			}
+		}
+	}
+	g.Stats.Revisions.Add(len(alerts))
+	o.pending = append(o.pending, alerts...)
+}
+
+// transact stores what is new: alerts, offsets and, when they are due or final is set, checkpoints.
+func (g *detecting) transact(ctx context.Context, final bool) error {
+	now := g.Clock()
+	var writes []ShardWrite
+	for _, o := range g.shards {
+		w := ShardWrite{Shard: o.source.Partition, Epoch: o.Epoch, Next: o.next, TopicID: o.source.TopicID, Alerts: o.pending}
+		if o.next > o.saved && (final || now.Sub(o.written) >= g.Detect.Checkpoint) {
+			var buf bytes.Buffer
+			if _, err := o.memory.Freeze().WriteTo(&buf); err != nil {
+				return fmt.Errorf("cannot write the checkpoint of shard %d: %w", w.Shard, err)
+			}
+			w.Checkpoint = buf.Bytes()
+		}
+		if o.next > o.saved || len(w.Alerts) > 0 || w.Checkpoint != nil {
+			writes = append(writes, w)
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	txCtx, done := context.WithTimeout(ctx, g.Timeout)
+	defer done()
+	if err := g.Store.Apply(txCtx, now, writes); err != nil {
+		g.Stats.Failures.Add(1)
+		return fmt.Errorf("cannot store alerts: %w", err)
+	}
+	g.stored(writes, now)
+	return nil
+}
+
+func (g *detecting) stored(writes []ShardWrite, now time.Time) {
+	g.Stats.Transactions.Add(1)
+	at, raised, lag := g.Clock().UnixMilli(), false, int64(0)
+	for _, o := range g.shards {
+		lag += o.lag
+		if len(o.pending) > 0 {
+			raised = true
+			if o.newest > 0 {
+				g.Stats.Age.Observe(time.Duration(at-o.newest) * time.Millisecond)
+			}
+		}
+		o.pending, o.newest = nil, 0
+	}
+	for _, w := range writes {
+		i, _ := slices.BinarySearchFunc(g.shards, w.Shard, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
+		o := g.shards[i]
+		o.saved = w.Next
+		if w.Checkpoint != nil {
+			o.written = now
+			g.Stats.Checkpoints.Add(1)
+			g.Stats.CheckpointBytes.Store(int64(len(w.Checkpoint)))
+		}
+	}
+	g.Stats.Lag.Store(lag)
+	if raised && g.Applied != nil {
+		g.Applied()
+	}
+}
+
+// commit tells Kafka where the shards stand, for lag tools only.
+func (g *detecting) commit(ctx context.Context) {
+	offsets := event.Offsets{}
+	for _, o := range g.shards {
+		if o.saved > 0 {
+			offsets[o.source] = o.saved
+		}
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	if err := g.claim.Commit(ctx, offsets); err != nil && ctx.Err() == nil {
+		g.Stats.CommitFailures.Add(1)
+	}
+}

@@ -1,0 +1,188 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/hit"
+	"go.uber.org/zap"
+)
+
+// MatchStats counts what the match loop did.
+type MatchStats struct {
+	Records, Events, DeadLetters, Hits, Frames, SamplesCut, ProduceFailures, Commits, CommitFailures Counter
+	Lag, QueuedBytes, Generation                                                                     Gauge
+}
+
+// Match is the match loop: by source partition, remembering nothing. Each hit goes to the hits topic, in the shard of its key.
+type Match struct {
+	Generation func() *Generation // the current one; asked at every batch
+	Producer   Producer
+	HitsTopic  string
+	Clock      Clock
+	Log        *zap.Logger
+	Stats      *MatchStats
+
+	Tick     time.Duration // how often watermarks are sent; 1 s
+	Idle     time.Duration // a partition that was read to its end counts as the time of the asking minus this
+	Commit   time.Duration // how often offsets are committed; 1 s
+	MaxQueue int           // bytes of frames that may wait before no more is fetched
+	Drain    time.Duration // how long frames may take to be acknowledged after the partitions are lost
+}
+
+// matching is the state of one generation of the consumer group.
+type matching struct {
+	*Match
+	claim  Claim
+	sender *sender
+	worker *Worker
+	of     *Generation
+	parts  map[event.Source]*matched
+}
+
+// matched is how far one source partition has come.
+type matched struct {
+	partitions int32
+	units      []*unit
+	top        int64 // greatest event time seen
+	end        int64 // when the log's end was last seen, Unix milliseconds, or NoTime
+	lag        int64
+}
+
+// Run matches what the claim gives until ctx ends. It returns an error when offsets could not be committed at the end: harmless,
+// since the next owner repeats what was not committed.
+func (m *Match) Run(ctx context.Context, claim Claim) error {
+	g := &matching{Match: m, claim: claim, sender: newSender(m.HitsTopic, m.Producer, m.Log, &m.Stats.ProduceFailures), parts: map[event.Source]*matched{}}
+	for _, p := range claim.Owned() {
+		g.parts[p.Source] = &matched{partitions: p.Partitions, top: NoTime, end: NoTime}
+	}
+	stop := make(chan struct{})
+	sendCtx, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	go g.sender.run(sendCtx, stop)
+	g.loop(ctx)
+	close(stop)
+	limit := time.AfterFunc(m.Drain, kill)
+	<-g.sender.done
+	limit.Stop()
+	last, done := afterwards(ctx, m.Drain)
+	defer done()
+	return g.commit(last)
+}
+
+func (g *matching) loop(ctx context.Context) {
+	lastCommit, lastTick := g.Clock(), time.Time{}
+	for ctx.Err() == nil {
+		if g.sender.size() > g.MaxQueue { // back-pressure: no fetch
+			sleep(ctx, 5*time.Millisecond)
+		} else if b, err := g.claim.Fetch(ctx); err == nil {
+			g.batch(b)
+			b.Release()
+		}
+		now := g.Clock()
+		if now.Sub(lastTick) >= g.Tick && g.sender.size() <= g.MaxQueue {
+			lastTick = now
+			g.tick()
+		}
+		g.sender.flush()
+		if now.Sub(lastCommit) >= g.Match.Commit {
+			lastCommit = now
+			if err := g.commit(ctx); err != nil && ctx.Err() == nil {
+				g.Log.Warn("cannot commit offsets of the match loop; what lies behind them is repeated after a restart", zap.Error(err))
+			}
+		}
+	}
+}
+
+func (g *matching) batch(b *event.Batch) {
+	p := g.parts[b.Source]
+	if p == nil {
+		return // of a partition that is not ours any more
+	}
+	if b.Skipped > 0 {
+		g.Log.Error("records are gone from the log before they were read", zap.String("topic", b.Source.Topic), zap.Int32("partition", b.Source.Partition), zap.Int64("records", b.Skipped))
+	}
+	p.lag = max(0, b.End-b.Next)
+	if b.AtEnd {
+		p.end = max(p.end, b.Asked)
+	}
+	if b.Next == b.First {
+		return
+	}
+	if now := g.Generation(); now != g.of {
+		g.of, g.worker = now, NewWorker(now)
+	}
+	u := &unit{next: b.Next}
+	counts := g.worker.Batch(b, func(shard int32, f *hit.Frame) {
+		g.sender.put(shard, f.Append(nil), u)
+		g.Stats.Frames.Add(1)
+	})
+	p.units = append(p.units, u)
+	p.top = max(p.top, min(counts.Top, g.Clock().UnixMilli()))
+	g.count(counts)
+}
+
+func (g *matching) count(c WorkerCounts) {
+	s := g.Stats
+	s.Records.Add(c.Records)
+	s.Events.Add(c.Events)
+	s.DeadLetters.Add(c.DeadLetters)
+	s.Hits.Add(c.Hits)
+	s.SamplesCut.Add(c.Cut)
+	s.QueuedBytes.Store(int64(g.sender.size()))
+}
+
+// tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches
+// for, and the time of a partition that was read to its end is taken from when that fetch was sent: a process that slept since
+// knows nothing newer.
+func (g *matching) tick() {
+	byTopic := map[event.Source]*hit.Frame{}
+	lag := int64(0)
+	for s, p := range g.parts {
+		lag += p.lag
+		w := p.top
+		if p.end != NoTime {
+			w = max(w, p.end-g.Idle.Milliseconds())
+		}
+		if w == NoTime {
+			continue
+		}
+		topic := event.Source{Topic: s.Topic, TopicID: s.TopicID}
+		f := byTopic[topic]
+		if f == nil {
+			f = &hit.Frame{Kind: hit.Tick, Source: topic, Partitions: p.partitions}
+			byTopic[topic] = f
+		}
+		f.Marks = append(f.Marks, hit.Mark{Partition: s.Partition, Watermark: w})
+	}
+	g.Stats.Lag.Store(lag)
+	for _, f := range byTopic {
+		frame := f.Append(nil)
+		for shard := range int32(hit.Shards) {
+			g.sender.put(shard, frame, nil)
+		}
+	}
+}
+
+// commit commits what lies behind acknowledged frames.
+func (g *matching) commit(ctx context.Context) error {
+	offsets := event.Offsets{}
+	for s, p := range g.parts {
+		n := 0
+		for n < len(p.units) && g.sender.acknowledged(p.units[n]) {
+			offsets[s] = p.units[n].next
+			n++
+		}
+		p.units = p.units[n:]
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	if err := g.claim.Commit(ctx, offsets); err != nil {
+		g.Stats.CommitFailures.Add(1)
+		return err
+	}
+	g.Stats.Commits.Add(1)
+	return nil
+}

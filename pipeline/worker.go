@@ -1,0 +1,208 @@
+package pipeline
+
+import (
+	"errors"
+
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/hit"
+	"github.com/klaxonhq/klaxon/ingest"
+	"github.com/klaxonhq/klaxon/rules"
+)
+
+// Bounds of what a hit carries, so that the hits of one record fit into one frame.
+const (
+	maxCarriedValues = 4
+	maxCarriedBytes  = 256
+	maxSampleBytes   = 8 << 10
+	maxFrameBytes    = 600 << 10 // about, before compression; the broker's limit is 1 MB a request and partition
+)
+
+// Generation is everything that decides what an event becomes and which rules it meets: schema, datasets and rules that were
+// compiled together. It is immutable; every loop makes its own workers of it.
+type Generation struct {
+	Schema        *event.Schema
+	NewNormalizer func() *ingest.Normalizer
+	Rules         *rules.Set
+}
+
+// Worker is the pure core of the match loop: records in, frames of hits out. It remembers nothing between batches and is not
+// safe for concurrent use. Scans and rule tests run it too.
+type Worker struct {
+	normalizer *ingest.Normalizer
+	matcher    *rules.Matcher
+	schema     *event.Schema
+	event      *event.Event
+	carry      map[*rules.Rule][]event.FieldID
+	frames     [hit.Shards]hit.Frame
+	sizes      [hit.Shards]int
+	keep       arena
+	doc        []byte
+	counts     WorkerCounts
+	// each and record are the state of the batch under way, so that no closure is made per record.
+	each   func(*event.Event)
+	record *event.Record
+	top    int64
+}
+
+// WorkerCounts is what one batch came to.
+type WorkerCounts struct {
+	Records, Events, DeadLetters, Hits int
+	// Top is the greatest event time seen, but never later than the record that it came in: Unix milliseconds, or NoTime.
+	Top int64
+	// Cut is how many hits left their sample out, because the hits of their record would not have fit a frame.
+	Cut int
+}
+
+// NoTime is before every time.
+const NoTime = int64(-1) << 62
+
+// NewWorker makes a worker of a generation.
+func NewWorker(g *Generation) *Worker {
+	w := &Worker{normalizer: g.NewNormalizer(), matcher: g.Rules.NewMatcher(), schema: g.Schema, event: event.New(g.Schema), carry: map[*rules.Rule][]event.FieldID{}}
+	for _, r := range g.Rules.Rules() {
+		for _, name := range r.Carry {
+			w.carry[r] = append(w.carry[r], g.Schema.ID(name))
+		}
+	}
+	w.each = w.match
+	return w
+}
+
+// Batch evaluates a batch and gives out the frames that it makes, none for a batch without hits. A frame is valid until out
+// returns. The frames of a shard cover the batch in order, and the last of them reaches to the batch's end.
+func (w *Worker) Batch(b *event.Batch, out func(shard int32, f *hit.Frame)) WorkerCounts {
+	w.keep.reset()
+	w.counts = WorkerCounts{Top: NoTime, Records: len(b.Records)}
+	for shard := range w.frames {
+		w.frames[shard] = hit.Frame{Kind: hit.Hits, Source: b.Source, Partitions: b.Partitions, First: b.First, Hits: w.frames[shard].Hits[:0]}
+		w.sizes[shard] = 0
+	}
+	for i := range b.Records {
+		r := &b.Records[i]
+		w.record = r
+		var dead *ingest.DeadLetter
+		if err := w.normalizer.Normalize(r, w.event, w.each); errors.As(err, &dead) {
+			w.counts.DeadLetters++
+		}
+		for shard := range w.frames {
+			if w.sizes[shard] > maxFrameBytes {
+				w.cut(int32(shard), r.Offset, out)
+			}
+		}
+	}
+	for shard := range w.frames {
+		if f := &w.frames[shard]; len(f.Hits) > 0 {
+			f.Last = b.Next - 1
+			out(int32(shard), f)
+		}
+	}
+	return w.counts
+}
+
+// cut gives a frame out that ends with a record, and begins the next one.
+func (w *Worker) cut(shard int32, last int64, out func(shard int32, f *hit.Frame)) {
+	f := &w.frames[shard]
+	f.Last = last
+	out(shard, f)
+	f.First, f.Hits, w.sizes[shard] = last+1, f.Hits[:0], 0
+}
+
+func (w *Worker) match(e *event.Event) {
+	w.counts.Events++
+	w.counts.Top = max(w.counts.Top, min(e.Time, e.Received))
+	for _, m := range w.matcher.Match(e) {
+		w.hit(e, m)
+	}
+}
+
+func (w *Worker) hit(e *event.Event, m rules.Match) {
+	r := m.Rule
+	tenant := e.Tenant
+	if r.Together {
+		tenant = ""
+	}
+	h := hit.Hit{Rule: r.ID, Basis: r.Basis, Tenant: w.keep.text(tenant), Key: w.keep.key(m.Key), Offset: e.ID.Offset, Index: e.ID.Index,
+		RecordTime: e.ID.Time, Time: e.Time, Fields: w.fields(e, r)}
+	shard := hit.ShardOf(h.Tenant, h.Rule, h.Key)
+	if r.Count == nil {
+		if w.sizes[shard] < maxFrameBytes {
+			h.Sample = w.sample(e)
+		} else {
+			w.counts.Cut++
+		}
+	}
+	w.frames[shard].Hits = append(w.frames[shard].Hits, h)
+	w.sizes[shard] += 64 + len(h.Key) + len(h.Sample) + 32*len(h.Fields)
+	w.counts.Hits++
+}
+
+// fields copies what the rule's texts need. Values beyond the bounds are left out: the texts print three.
+func (w *Worker) fields(e *event.Event, r *rules.Rule) []hit.Field {
+	ids := w.carry[r]
+	if len(ids) == 0 {
+		return nil
+	}
+	out := w.keep.fields(len(ids))
+	for i, id := range ids {
+		f := hit.Field{Name: r.Carry[i]}
+		for v := e.First(id); v != nil && len(f.Values) < maxCarriedValues; v = e.Next(v) {
+			f.Values = append(f.Values, w.keep.text(clip(v.Text(), maxCarriedBytes)))
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func (w *Worker) sample(e *event.Event) []byte {
+	w.doc = e.AppendDocument(w.doc[:0])
+	if len(w.doc) > maxSampleBytes {
+		return nil
+	}
+	return []byte(w.keep.text(event.View(w.doc)))
+}
+
+// clip cuts text at a limit, never inside a rune.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && s[limit]&0xC0 == 0x80 {
+		limit--
+	}
+	return s[:limit]
+}
+
+// arena keeps texts for the length of a batch: events are reused from record to record.
+type arena struct {
+	buf    []byte
+	slots  []hit.Field
+	joined []byte
+}
+
+func (a *arena) reset() { a.buf, a.slots = a.buf[:0], a.slots[:0] }
+
+func (a *arena) text(s string) string {
+	if s == "" {
+		return ""
+	}
+	if cap(a.buf)-len(a.buf) < len(s) {
+		a.buf = make([]byte, 0, max(64<<10, 2*len(s))) // texts in the old one stay valid
+	}
+	start := len(a.buf)
+	a.buf = append(a.buf, s...)
+	return event.View(a.buf[start:])
+}
+
+func (a *arena) key(values []string) string {
+	a.joined = hit.AppendKey(a.joined[:0], values)
+	return a.text(event.View(a.joined))
+}
+
+func (a *arena) fields(n int) []hit.Field {
+	if cap(a.slots)-len(a.slots) < n {
+		a.slots = make([]hit.Field, 0, max(256, n))
+	}
+	start := len(a.slots)
+	a.slots = a.slots[:start+n]
+	return a.slots[start : start : start+n]
+}
