@@ -1,0 +1,93 @@
+// Package broker is a Kafka broker inside the process: what klaxon uses where no cluster is configured, and in tests.
+//
+// It listens on loopback only, keeps its topics and the groups' offsets in a folder or in memory, and does not create topics that
+// nobody asked for. Without a folder, nothing survives Close.
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+const (
+	minSession   = 500 * time.Millisecond // real brokers want 6 s; one process alone can afford to notice faster
+	maxBatch     = 1 << 20 * 2
+	clusterID    = "klaxon-embedded"
+	folderRights = 0o700
+)
+
+// Topic is one that is there from the start.
+type Topic struct {
+	Name       string
+	Partitions int32
+}
+
+// Options change what Start does. The zero value is fine.
+type Options struct {
+	Port       int  // 0: any that is free
+	SyncWrites bool // write to disk before acknowledging: survives the machine's crash, not only the process's
+}
+
+// Broker is a running broker.
+type Broker struct {
+	cluster *kfake.Cluster
+	addr    string
+}
+
+// Start starts a broker that keeps its data in dir, or in memory when dir is "". Topics that dir already holds stay as they are.
+func Start(dir string, topics ...Topic) (*Broker, error) { return StartWith(dir, Options{}, topics...) }
+
+// StartWith is Start with options.
+func StartWith(dir string, o Options, topics ...Topic) (*Broker, error) {
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1), kfake.Ports(o.Port), kfake.ClusterID(clusterID), kfake.ListenFn(loopback),
+		kfake.GroupMinSessionTimeout(minSession), kfake.DefaultNumPartitions(1),
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(maxBatch)}),
+	}
+	if dir != "" {
+		if err := os.MkdirAll(dir, folderRights); err != nil {
+			return nil, fmt.Errorf("embedded broker: cannot make its folder: %w", err)
+		}
+		opts = append(opts, kfake.DataDir(dir))
+		if o.SyncWrites {
+			opts = append(opts, kfake.SyncWrites())
+		}
+	}
+	for _, t := range topics {
+		opts = append(opts, kfake.SeedTopics(t.Partitions, t.Name))
+	}
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("embedded broker in %q: %w", dir, err)
+	}
+	addrs := cluster.ListenAddrs()
+	if len(addrs) == 0 {
+		cluster.Close()
+		return nil, errors.New("embedded broker does not listen")
+	}
+	return &Broker{cluster: cluster, addr: addrs[0]}, nil
+}
+
+// loopback refuses to listen anywhere else.
+func loopback(network, address string) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", address, err)
+	}
+	return net.Listen(network, net.JoinHostPort("127.0.0.1", port))
+}
+
+// Addr is where the broker listens, as host:port.
+func (b *Broker) Addr() string { return b.addr }
+
+// Close stops the broker and writes what it holds to its folder.
+func (b *Broker) Close() error {
+	b.cluster.Close()
+	return nil
+}
