@@ -113,7 +113,7 @@ func (c *chunk) decompress(d *decompressor, codec Codec, in []byte) ([]byte, err
 	if err != nil || len(out) == 0 {
 		return nil, err
 	}
-	if &out[0] == &c.block[: start+1][start] {
+	if &out[0] == &c.block[:start+1][start] {
 		c.block = c.block[:start+len(out)]
 	} else {
 		c.block = out // it did not fit and was moved: go on behind it

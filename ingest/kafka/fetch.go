@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	responseBytes  = 8 << 20             // of one response, unless a single batch is larger
-	partitionBytes = 1<<20 + 100<<10     // at least what a broker accepts as one batch by default
-	mostPartition  = 128 << 20           // as far as partitionBytes grows
-	fetchGrace     = 3 * time.Second     // for a response, on top of the time that the broker may wait
-	decodedBytes   = 4 * responseBytes   // of one response; what would be more is fetched again
-	farEnough      = decodedBytes / 4    // of one partition of one response
-	endless        = int64(1)<<62 - 1    // an offset behind every log
+	responseBytes  = 8 << 20           // of one response, unless a single batch is larger
+	partitionBytes = 1<<20 + 100<<10   // at least what a broker accepts as one batch by default
+	mostPartition  = 128 << 20         // as far as partitionBytes grows
+	fetchGrace     = 3 * time.Second   // for a response, on top of the time that the broker may wait
+	decodedBytes   = 4 * responseBytes // of one response; what would be more is fetched again
+	farEnough      = decodedBytes / 4  // of one partition of one response
+	endless        = int64(1)<<62 - 1  // an offset behind every log
 	fetchByKafkaGo = "kafka-go's own Fetch"
 )
 

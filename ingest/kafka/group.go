@@ -176,7 +176,9 @@ func (g *group) join(shapes map[string]Shape) (*kafkago.ConsumerGroup, error) {
 		StartOffset:       kafkago.FirstOffset,
 		GroupBalancers:    []kafkago.GroupBalancer{balancer{shapes}},
 		Timeout:           callTimeout,
-		ErrorLogger:       kafkago.LoggerFunc(func(format string, args ...any) { c.log.Debug("kafka group", zap.String("said", fmt.Sprintf(format, args...))) }),
+		ErrorLogger: kafkago.LoggerFunc(func(format string, args ...any) {
+			c.log.Debug("kafka group", zap.String("said", fmt.Sprintf(format, args...)))
+		}),
 	})
 }
 

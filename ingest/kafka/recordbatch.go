@@ -96,14 +96,14 @@ func (d *decoder) begin(src event.Source, next int64, aborted []abortedTxn) curs
 
 // header is what stands before the records of a batch.
 type header struct {
-	base, last     int64
-	attrs          uint16
-	firstTime      int64
-	maxTime        int64
-	producer       int64
-	count          int
-	crc            uint32
-	whole          []byte
+	base, last int64
+	attrs      uint16
+	firstTime  int64
+	maxTime    int64
+	producer   int64
+	count      int
+	crc        uint32
+	whole      []byte
 }
 
 // decode appends the records of raw from cur.next on to the chunk until the chunk is full or no whole batch is left, and moves cur.

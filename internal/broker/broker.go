@@ -5,6 +5,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,14 +13,18 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
-	minSession   = 500 * time.Millisecond // real brokers want 6 s; one process alone can afford to notice faster
-	maxBatch     = 1 << 20 * 2
-	clusterID    = "klaxon-embedded"
-	folderRights = 0o700
+	minSession    = 500 * time.Millisecond // real brokers want 6 s; one process alone can afford to notice faster
+	maxBatch      = 2 << 20                // room for records of a megabyte with what we add to them
+	clusterID     = "klaxon-embedded"
+	folderRights  = 0o700
+	createTimeout = 10 * time.Second
 )
 
 // Topic is one that is there from the start.
@@ -71,7 +76,44 @@ func StartWith(dir string, o Options, topics ...Topic) (*Broker, error) {
 		cluster.Close()
 		return nil, errors.New("embedded broker does not listen")
 	}
-	return &Broker{cluster: cluster, addr: addrs[0]}, nil
+	b := &Broker{cluster: cluster, addr: addrs[0]}
+	if dir != "" { // a folder that holds topics is not seeded
+		if err := b.create(topics); err != nil {
+			return nil, errors.Join(fmt.Errorf("embedded broker in %q: %w", dir, err), b.Close())
+		}
+	}
+	return b, nil
+}
+
+// create makes the topics that are missing.
+func (b *Broker) create(topics []Topic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr))
+	if err != nil {
+		return fmt.Errorf("cannot make a client: %w", err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
+	defer cancel()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = int32(createTimeout.Milliseconds())
+	for _, t := range topics {
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Name, t.Partitions, 1
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return fmt.Errorf("cannot create topics: %w", err)
+	}
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("cannot create topic %s: %w", t.Topic, err)
+		}
+	}
+	return nil
 }
 
 // loopback refuses to listen anywhere else.
