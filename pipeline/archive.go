@@ -53,6 +53,7 @@ type Archive struct {
 	Every        time.Duration // flush at least this often
 	MaxDocuments int           // flush when so many documents wait
 	MaxBytes     int           // flush when so many bytes wait
+	MaxHeld      int           // flush when the batches held are so many bytes: below the claim's budget, or fetching stops
 	Drain        time.Duration // how long the last flush may take after the partitions are lost
 }
 
@@ -65,6 +66,7 @@ type archiving struct {
 	event      *event.Event
 	body       []byte
 	held       []*event.Batch // not flushed yet; their memory is needed for dead letters
+	heldBytes  int
 	dead       []kafka.Message
 	due        time.Time
 	lag        map[event.Source]int64
@@ -89,7 +91,7 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 		if err == nil {
 			g.batch(b)
 		}
-		if documents, bytes := g.sink.Size(); documents >= g.MaxDocuments || bytes >= g.MaxBytes || !g.Clock().Before(g.due) {
+		if documents, bytes := g.sink.Size(); documents >= g.MaxDocuments || bytes >= g.MaxBytes || g.heldBytes >= g.MaxHeld || !g.Clock().Before(g.due) {
 			if err := g.flush(ctx); err != nil {
 				break
 			}
@@ -104,7 +106,7 @@ func (g *archiving) release() {
 	for _, b := range g.held {
 		b.Release()
 	}
-	g.held = nil
+	g.held, g.heldBytes = g.held[:0], 0
 	g.Stats.HeldBytes.Store(0)
 }
 
@@ -124,7 +126,8 @@ func (g *archiving) batch(b *event.Batch) {
 		g.record(&b.Records[i])
 	}
 	g.held = append(g.held, b)
-	g.Stats.HeldBytes.Add(int64(b.Bytes))
+	g.heldBytes += b.Bytes
+	g.Stats.HeldBytes.Store(int64(g.heldBytes))
 }
 
 func (g *archiving) record(r *event.Record) {

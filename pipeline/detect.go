@@ -94,7 +94,13 @@ func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
 			return err
 		}
 		g.shards = append(g.shards, o)
-		claim.Seek(p.Source, o.next)
+		at := o.next
+		if o.Next < 0 {
+			at = kafka.FirstOffset
+		}
+		if err := claim.Seek(p.Source, at); err != nil {
+			return fmt.Errorf("cannot go on in shard %d: %w", p.Source.Partition, err)
+		}
 	}
 	d.Stats.Shards.Store(int64(len(g.shards)))
 	defer d.Stats.Shards.Store(0)

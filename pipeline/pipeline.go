@@ -28,7 +28,7 @@ type Claim interface {
 type SeekClaim interface {
 	Claim
 	// Seek sets where the first Fetch of a partition begins.
-	Seek(source event.Source, offset int64)
+	Seek(source event.Source, offset int64) error
 }
 
 // Clock is where the loops get the time from.

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// admin serves metrics, health and profiles on a port of its own, which belongs on a loopback or cluster address.
+type admin struct {
+	server *http.Server
+	addr   string
+}
+
+// readiness says for each part whether it is ready, and if not why.
+type readiness func() map[string]string
+
+func startAdmin(listen string, reg *prometheus.Registry, ready readiness) (*admin, error) {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (admin.listen): %w", listen, err)
+	}
+	a := &admin{addr: l.Addr().String(), server: &http.Server{Handler: adminRoutes(reg, ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	go func() {
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return // the listener is gone; /healthz fails, which is the point of it
+		}
+	}()
+	return a, nil
+}
+
+func adminRoutes(reg *prometheus.Registry, ready readiness) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		parts, code := ready(), http.StatusOK
+		for _, why := range parts {
+			if why != "" {
+				code = http.StatusServiceUnavailable
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "parts": parts})
+	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func (a *admin) close(ctx context.Context) { _ = a.server.Shutdown(ctx) }

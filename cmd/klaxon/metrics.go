@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/klaxonhq/klaxon/pipeline"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// stats is what the loops of one process count.
+type stats struct {
+	archive map[string]*pipeline.ArchiveStats // by sink
+	match   pipeline.MatchStats
+	detect  pipeline.DetectStats
+	deliver map[string]*pipeline.DeliverStats // by destination
+	start   pipeline.Gauge                    // when the process was ready, Unix milliseconds
+}
+
+func newStats() *stats {
+	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}}
+}
+
+// metric is one number with its name; see docs/operations.md, which a test compares with what is registered.
+type metric struct {
+	name, help string
+	labels     prometheus.Labels
+	counter    *pipeline.Counter
+	gauge      *pipeline.Gauge
+	seconds    bool // the gauge is in Unix milliseconds, the metric in seconds
+}
+
+// registry is every metric of the process.
+func (s *stats) registry() (*prometheus.Registry, error) {
+	r := prometheus.NewRegistry()
+	all := []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
+	for _, m := range s.metrics() {
+		all = append(all, m.collector())
+	}
+	all = append(all, latency("klaxon_detect_alert_age_seconds", "From a record's own time to the commit of the alert that it raised.", nil, &s.detect.Age))
+	for sink, a := range s.archive {
+		all = append(all, latency("klaxon_archive_flush_seconds", "Time that one flush of the archive took.", prometheus.Labels{"sink": sink}, &a.FlushTime))
+	}
+	b := readBuildInfo()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "klaxon_build_info", Help: "Always 1; the labels say what was built.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go}})
+	info.Set(1)
+	for _, c := range append(all, info) {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("cannot register a metric: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (m metric) collector() prometheus.Collector {
+	if m.counter != nil {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help, ConstLabels: m.labels}, func() float64 { return float64(m.counter.Load()) })
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help, ConstLabels: m.labels}, func() float64 {
+		if m.seconds {
+			return float64(m.gauge.Load()) / 1000
+		}
+		return float64(m.gauge.Load())
+	})
+}
+
+func (s *stats) metrics() []metric {
+	ma, de := &s.match, &s.detect
+	out := []metric{
+		{name: "klaxon_match_records_total", help: "Records that the match loop read.", counter: &ma.Records},
+		{name: "klaxon_match_events_total", help: "Events that the match loop evaluated.", counter: &ma.Events},
+		{name: "klaxon_match_dead_letters_total", help: "Records that the match loop could not decode; the archive loop writes them to the dead letters.", counter: &ma.DeadLetters},
+		{name: "klaxon_match_hits_total", help: "Hits: events that met a rule, once for each rule.", counter: &ma.Hits},
+		{name: "klaxon_match_frames_total", help: "Frames of hits that were made.", counter: &ma.Frames},
+		{name: "klaxon_match_samples_cut_total", help: "Hits that left their event's document out, because their record made too many.", counter: &ma.SamplesCut},
+		{name: "klaxon_match_produce_failures_total", help: "Tries to write hits to a shard that failed; they are repeated until they succeed.", counter: &ma.ProduceFailures},
+		{name: "klaxon_match_commits_total", help: "Commits of offsets of the match loop.", counter: &ma.Commits},
+		{name: "klaxon_match_commit_failures_total", help: "Commits of offsets of the match loop that failed.", counter: &ma.CommitFailures},
+		{name: "klaxon_match_lag_records", help: "Records of owned partitions that the match loop has not read.", gauge: &ma.Lag},
+		{name: "klaxon_match_queued_bytes", help: "Bytes of frames that wait to be acknowledged.", gauge: &ma.QueuedBytes},
+		{name: "klaxon_detect_frames_total", help: "Frames that the detect loop applied, ticks included.", counter: &de.Frames},
+		{name: "klaxon_detect_hits_total", help: "Hits that the detect loop read, repetitions included.", counter: &de.Hits},
+		{name: "klaxon_detect_alerts_total", help: "Alerts that were raised, repetitions after a restart included.", counter: &de.Alerts},
+		{name: "klaxon_detect_revisions_total", help: "Revisions of alerts.", counter: &de.Revisions},
+		{name: "klaxon_detect_transactions_total", help: "Transactions of the detect loop.", counter: &de.Transactions},
+		{name: "klaxon_detect_failures_total", help: "Transactions of the detect loop that failed; its shards are claimed anew.", counter: &de.Failures},
+		{name: "klaxon_detect_gaps_total", help: "Times that hits were gone before they were read, or the hits topic was another one.", counter: &de.Gaps},
+		{name: "klaxon_detect_bad_frames_total", help: "Records of the hits topic that are no frames.", counter: &de.BadFrames},
+		{name: "klaxon_detect_checkpoints_total", help: "Checkpoints of memory that were stored.", counter: &de.Checkpoints},
+		{name: "klaxon_detect_commit_failures_total", help: "Commits to Kafka of the detect loop that failed; they serve lag tools only.", counter: &de.CommitFailures},
+		{name: "klaxon_detect_lag_frames", help: "Frames of owned shards that the detect loop has not read.", gauge: &de.Lag},
+		{name: "klaxon_detect_shards", help: "Shards that this process owns.", gauge: &de.Shards},
+		{name: "klaxon_detect_checkpoint_bytes", help: "Size of the last checkpoint of a shard.", gauge: &de.CheckpointBytes},
+		{name: "klaxon_start_time_seconds", help: "When the process was ready, Unix time.", gauge: &s.start, seconds: true},
+	}
+	for sink, a := range s.archive {
+		out = append(out, archiveMetrics(prometheus.Labels{"sink": sink}, a)...)
+	}
+	for destination, d := range s.deliver {
+		l := prometheus.Labels{"destination": destination}
+		out = append(out,
+			metric{name: "klaxon_deliver_delivered_total", help: "Messages that the destination took.", labels: l, counter: &d.Delivered},
+			metric{name: "klaxon_deliver_failures_total", help: "Tries that failed.", labels: l, counter: &d.Failures},
+			metric{name: "klaxon_deliver_parked_total", help: "Messages that the destination refused for good.", labels: l, counter: &d.Parked},
+			metric{name: "klaxon_deliver_due_messages", help: "Messages that are due and not delivered.", labels: l, gauge: &d.Waiting},
+			metric{name: "klaxon_deliver_last_delivery_time_seconds", help: "When the destination last took a message, Unix time.", labels: l, gauge: &d.LastDelivery, seconds: true},
+		)
+	}
+	return out
+}
+
+func archiveMetrics(l prometheus.Labels, a *pipeline.ArchiveStats) []metric {
+	return []metric{
+		{name: "klaxon_archive_records_total", help: "Records that are done: archived, dead-lettered or dropped as a dataset declares.", labels: l, counter: &a.Records},
+		{name: "klaxon_archive_archived_records_total", help: "Records whose documents are all durable in the archive.", labels: l, counter: &a.Archived},
+		{name: "klaxon_archive_dead_letter_records_total", help: "Records that could not be decoded or stored.", labels: l, counter: &a.DeadLettered},
+		{name: "klaxon_archive_dropped_records_total", help: "Records that a dataset declares to be dropped.", labels: l, counter: &a.Dropped},
+		{name: "klaxon_archive_documents_total", help: "Documents that are durable in the archive.", labels: l, counter: &a.Documents},
+		{name: "klaxon_archive_bytes_total", help: "Bytes of documents, before compression.", labels: l, counter: &a.Bytes},
+		{name: "klaxon_archive_flushes_total", help: "Flushes of the archive.", labels: l, counter: &a.Flushes},
+		{name: "klaxon_archive_rejected_documents_total", help: "Documents that the archive will never take.", labels: l, counter: &a.Rejected},
+		{name: "klaxon_archive_commits_total", help: "Commits of offsets of the archive loop.", labels: l, counter: &a.Commits},
+		{name: "klaxon_archive_commit_failures_total", help: "Commits of offsets of the archive loop that failed.", labels: l, counter: &a.CommitFailures},
+		{name: "klaxon_archive_lag_records", help: "Records of owned partitions that the archive loop has not read.", labels: l, gauge: &a.Lag},
+		{name: "klaxon_archive_held_bytes", help: "Bytes of batches that wait for a flush.", labels: l, gauge: &a.HeldBytes},
+		{name: "klaxon_archive_last_flush_time_seconds", help: "When the archive was last flushed, Unix time.", labels: l, gauge: &a.LastFlush, seconds: true},
+	}
+}
+
+// latencyCollector shows a distribution as a histogram.
+type latencyCollector struct {
+	desc *prometheus.Desc
+	of   *pipeline.Latency
+}
+
+func latency(name, help string, labels prometheus.Labels, of *pipeline.Latency) prometheus.Collector {
+	return latencyCollector{prometheus.NewDesc(name, help, nil, labels), of}
+}
+
+func (c latencyCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
+
+func (c latencyCollector) Collect(ch chan<- prometheus.Metric) {
+	if m, err := prometheus.NewConstHistogram(c.desc, uint64(c.of.Count()), c.of.Sum().Seconds(), c.of.Buckets()); err == nil {
+		ch <- m
+	}
+}
