@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,7 +18,12 @@ import (
 type compose struct {
 	Name     string                    `yaml:"name"`
 	Services map[string]service        `yaml:"services"`
+	Configs  map[string]config         `yaml:"configs"`
 	Volumes  map[string]map[string]any `yaml:"volumes"`
+}
+
+type config struct {
+	Content string `yaml:"content"`
 }
 
 type service struct {
@@ -29,10 +35,16 @@ type service struct {
 	DependsOn       map[string]map[string]string `yaml:"depends_on"`
 	Ports           []string                     `yaml:"ports"`
 	Volumes         []string                     `yaml:"volumes"`
+	Configs         []mount                      `yaml:"configs"`
 	Healthcheck     *healthcheck                 `yaml:"healthcheck"`
 	Ulimits         map[string]map[string]int    `yaml:"ulimits"`
 	Restart         string                       `yaml:"restart"`
 	StopGracePeriod string                       `yaml:"stop_grace_period"`
+}
+
+type mount struct {
+	Source string `yaml:"source"`
+	Target string `yaml:"target"`
 }
 
 type healthcheck struct {
@@ -154,6 +166,51 @@ func checkSecrets(t *testing.T, s service) {
 		if regexp.MustCompile(`(?i)password|secret|token|api_?key|credential`).MatchString(name) && value != "" {
 			t.Errorf("%s is a secret in a file that everybody reads", name)
 		}
+	}
+}
+
+// TestComposeKlaxon: the configuration in the file names what the file starts, and klaxon accepts it.
+func TestComposeKlaxon(t *testing.T) {
+	c := loadCompose(t)
+	text := strings.ReplaceAll(c.Configs["klaxon"].Content, "$$", "$")
+	var conf struct {
+		Kafka struct {
+			Brokers string
+			Topics  []string
+		}
+		Archive struct{ Elasticsearch struct{ URLs string } }
+		Store   struct{ Path string }
+		Admin   struct{ Listen string }
+	}
+	if err := yaml.Load([]byte(text), &conf); err != nil {
+		t.Fatalf("configs.klaxon: %v", err)
+	}
+	klaxon := c.Services["klaxon"]
+	if advertised := "INSIDE://" + conf.Kafka.Brokers; !strings.HasPrefix(c.Services["kafka"].Environment["KAFKA_ADVERTISED_LISTENERS"], advertised+",") {
+		t.Errorf("klaxon is sent to %s, which the broker does not advertise", conf.Kafka.Brokers)
+	}
+	made := regexp.MustCompile(`for topic in (.*); do`).FindStringSubmatch(strings.Join(c.Services["topics"].Command, " "))
+	if made == nil || !slices.Equal(strings.Fields(made[1]), conf.Kafka.Topics) {
+		t.Errorf("klaxon reads %v, made are %v", conf.Kafka.Topics, made)
+	}
+	if conf.Archive.Elasticsearch.URLs != c.Services["kibana"].Environment["ELASTICSEARCH_HOSTS"] {
+		t.Errorf("klaxon writes to %s, which Kibana does not show", conf.Archive.Elasticsearch.URLs)
+	}
+	if _, port, _ := strings.Cut(conf.Admin.Listen, ":"); !slices.Contains(klaxon.Ports, "127.0.0.1:"+port+":"+port) {
+		t.Errorf("the admin port %s is not published", port)
+	}
+	if data := "/var/lib/klaxon"; !strings.HasPrefix(conf.Store.Path, data+"/") || !slices.Contains(klaxon.Volumes, "klaxon:"+data) {
+		t.Errorf("the store %s is lost with the container", conf.Store.Path)
+	}
+
+	file := filepath.Join(t.TempDir(), "klaxon.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/klaxon", "check", "-c", file)
+	cmd.Dir = filepath.Join("..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("klaxon check: %v\n%s", err, out)
 	}
 }
 
