@@ -21,7 +21,7 @@ type container struct {
 func dockerAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if _, err := docker(ctx, "info", "--format", "{{.ServerVersion}}"); err != nil {
+	if _, err := docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
 		return fmt.Errorf("no Docker engine: %w", err)
 	}
 	return nil

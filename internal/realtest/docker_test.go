@@ -13,7 +13,7 @@ import (
 const fakeEngine = `#!/bin/sh
 echo "$@" >>"$KLAXON_FAKE_ENGINE"
 case $1 in
-info) echo 29.0 ;;
+version) echo 29.0 ;;
 run) echo c0ffee ;;
 inspect) if tail -n 2 "$KLAXON_FAKE_ENGINE" | grep -q '^kill\|^stop'; then echo exited; else echo running; fi ;;
 esac
@@ -56,7 +56,7 @@ func TestContainer(t *testing.T) {
 		verb, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 		verbs = append(verbs, verb)
 	}
-	if want := []string{"info", "run", "inspect", "inspect", "kill", "start", "rm"}; !slices.Equal(verbs, want) {
+	if want := []string{"version", "run", "inspect", "inspect", "kill", "start", "rm"}; !slices.Equal(verbs, want) {
 		t.Errorf("the engine was asked %v, want %v", verbs, want)
 	}
 	_, port, _ := strings.Cut(address, ":")

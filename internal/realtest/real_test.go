@@ -12,6 +12,8 @@ import (
 )
 
 func TestServers(t *testing.T) {
+	t.Setenv("KLAXON_TEST_KAFKA", "") // these are about servers of our own
+	t.Setenv("KLAXON_TEST_ELASTICSEARCH", "")
 	servers := New()
 	t.Cleanup(servers.Close)
 
@@ -43,6 +45,21 @@ func TestServers(t *testing.T) {
 		}
 		if got := first(t, again.Brokers, "kept"); got != "before the kill" {
 			t.Errorf("first record is %q", got)
+		}
+	})
+	t.Run("a broker of a test's own is another one", func(t *testing.T) {
+		var own *Kafka
+		t.Run("owner", func(t *testing.T) {
+			own = servers.NewKafka(t)
+			if shared := servers.Kafka(t); own.Brokers == shared.Brokers {
+				t.Errorf("both are at %s", shared.Brokers)
+			}
+		})
+		if own == nil {
+			return // the owner has said why
+		}
+		if err := kafkaReady(t.Context(), own.Brokers); err == nil {
+			t.Error("it outlives its test")
 		}
 	})
 	t.Run("elasticsearch keeps what it acknowledged through a kill", func(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 const (
 	// obtainTimeout bounds everything up to a running server: waiting for the lock, the download, the start.
 	obtainTimeout = 8 * time.Minute
+	// pullTimeout bounds the fetching of a container's image; after it a local process is tried.
+	pullTimeout = 4 * time.Minute
 	// readyTimeout bounds one start. A warm start takes 3 s (Kafka) and 9 s (Elasticsearch) on two idle cores; these are not idle.
 	readyTimeout = 2 * time.Minute
 )
@@ -183,6 +185,8 @@ func startContainer(ctx context.Context, k kind) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
 	one := &server{kind: k, address: address, origin: "container " + box.image, unit: &box}
 	return one, one.start(ctx)
 }
