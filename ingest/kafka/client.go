@@ -37,6 +37,8 @@ type Config struct {
 	ClientID string   // shown in brokers' logs and quotas; "klaxon" when empty
 	TLS      *tls.Config
 	SASL     sasl.Mechanism
+	// OldFetch reads with kafka-go's own request, which is slower. Brokers that need it (before Kafka 2.3) get it in any case.
+	OldFetch bool
 	Log      *zap.Logger // may be nil
 }
 
@@ -49,7 +51,6 @@ type Client struct {
 	mem         memory
 	correlation atomic.Int32
 	sticky      atomic.Uint32 // where messages without a key go, in turn
-	wholeFetch  bool          // use kafka-go's own Fetch everywhere
 
 	mu         sync.Mutex
 	api        apiRange

@@ -16,7 +16,6 @@ const (
 	fetchGrace     = 3 * time.Second   // for a response, on top of the time that the broker may wait
 	decodedBytes   = 4 * responseBytes // of one response; what would be more is fetched again
 	farEnough      = decodedBytes / 4  // of one partition of one response
-	endless        = int64(1)<<62 - 1  // an offset behind every log
 	fetchByKafkaGo = "kafka-go's own Fetch"
 )
 
@@ -58,7 +57,7 @@ func (c *Client) fetch(ctx context.Context, s slot, asks []ask, maxWait time.Dur
 		out.err = err
 	case api.fetchMin > fetchVersion:
 		out.err = fmt.Errorf("the broker accepts Fetch from version %d on, %d is known here: %w", api.fetchMin, fetchVersion, kafkago.UnsupportedVersion)
-	case c.wholeFetch || s.old || api.fetchMax < fetchVersion:
+	case c.cfg.OldFetch || s.old || api.fetchMax < fetchVersion:
 		out.answers, out.err = c.fetchOld(ctx, s.broker, asks, maxWait, held)
 	default:
 		out.answers, out.err = c.fetchRaw(ctx, s.broker, asks, maxWait, held)
