@@ -226,7 +226,7 @@ func (p *pkg) add(t *testing.T, path string) {
 
 func (p *pkg) addSource(t *testing.T, path string, source []byte) {
 	t.Helper()
-	file, err := parser.ParseFile(p.fset, path, source, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(p.fset, path, source, 0)
 	if err != nil {
 		t.Fatalf("cannot read a source file: %v", err)
 	}
