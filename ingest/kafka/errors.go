@@ -113,6 +113,14 @@ func hint(err error) string {
 		return "create the topic or correct its name; without the right to describe it, it looks the same"
 	case errors.Is(err, errNoBrokers):
 		return "name at least one broker as host:port"
+	case errors.Is(err, errSpeaksTLS):
+		return "switch TLS on, or use the broker's plain port"
+	case errors.Is(err, errSpeaksPlain):
+		return "switch TLS off, or use the broker's TLS port"
+	case errors.Is(err, errWantsSASL):
+		return "configure a SASL mechanism with user and password, or use a port without"
+	case errors.Is(err, errSASLFails):
+		return "wrong user name or password, or a mechanism that the broker does not offer"
 	case errors.Is(err, errOldFormat):
 		return "have the brokers rewrite the topic in a current format, or skip it"
 	case errors.Is(err, errTooLarge):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ type record struct {
 // newBench prepares one test; its topic is deleted afterwards.
 func newBench(t *testing.T, brokers string, oldFetch bool) *bench {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	b := &bench{T: t, ctx: ctx, brokers: strings.Split(brokers, ","), topic: fmt.Sprintf("klaxon-test-%d", time.Now().UnixNano())}
+	b := &bench{T: t, ctx: ctx, brokers: strings.Split(brokers, ","), topic: fmt.Sprintf("klaxon-test-%x", rand.Uint64())}
 	b.client = kafka.NewClient(kafka.Config{Brokers: b.brokers, OldFetch: oldFetch})
 	t.Cleanup(func() {
 		b.delete(b.topic)

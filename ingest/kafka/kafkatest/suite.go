@@ -22,34 +22,26 @@ import (
 // Suite runs all tests against the cluster at brokers, host:port[,host:port]. Topics are named after the time and deleted again, so
 // a cluster may be shared. Every way of reading is tested with both kinds of fetch.
 func Suite(t *testing.T, brokers string) {
-	for _, test := range []struct {
-		name string
-		run  func(*bench)
-	}{
-		{"ping and topics", pingAndTopics},
-		{"shape", shape},
-		{"partitioner", partitioner},
-		{"rebalance", rebalance},
-		{"recreated topic", recreated},
-		{"late topic", lateTopic},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(newBench(t, brokers, false)) })
-	}
-	for _, test := range []struct {
-		name string
-		run  func(*bench)
-	}{
-		{"round trip", roundTrip},
-		{"codecs", codecs},
-		{"transactions", transactions},
-		{"big messages", bigMessages},
-		{"removed records", removedRecords},
-		{"commit", commit},
-	} {
-		for _, old := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/old fetch %v", test.name, old), func(t *testing.T) { test.run(newBench(t, brokers, old)) })
+	t.Run("kafka", func(t *testing.T) { // returns when the parallel tests are done
+		for name, test := range map[string]func(*bench){
+			"ping and topics": pingAndTopics, "shape": shape, "partitioner": partitioner, "rebalance": rebalance, "recreated topic": recreated, "late topic": lateTopic,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(newBench(t, brokers, false))
+			})
 		}
-	}
+		for name, test := range map[string]func(*bench){
+			"round trip": roundTrip, "codecs": codecs, "transactions": transactions, "big messages": bigMessages, "removed records": removedRecords, "commit": commit,
+		} {
+			for _, old := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/old fetch %v", name, old), func(t *testing.T) {
+					t.Parallel()
+					test(newBench(t, brokers, old))
+				})
+			}
+		}
+	})
 }
 
 func pingAndTopics(b *bench) {

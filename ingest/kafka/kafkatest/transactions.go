@@ -1,21 +1,23 @@
 package kafkatest
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+const transactionPartitions = 2
 
 // transactions compares what is read of committed, aborted and open transactions with what franz-go reads, from every offset.
 func transactions(b *bench) {
-	const partitions = 2
-	b.create(partitions, nil)
+	b.create(transactionPartitions, nil)
 	plain := b.producer("", kgo.Lz4Compression())
 	one, two := b.producer("-one", kgo.Lz4Compression()), b.producer("-two", kgo.ZstdCompression())
-	for p := range int32(partitions) {
+	for p := range int32(transactionPartitions) {
 		b.put(plain, p, "plain", 3)
 	}
 	b.begin(one)
@@ -41,7 +43,7 @@ func transactions(b *bench) {
 	b.put(one, 0, "committed", 2)
 	b.end(one, kgo.TryCommit)
 
-	want := b.readByKgo(nil)
+	want := b.readByKgo()
 	if len(want) == 0 {
 		b.Fatal("franz-go read nothing")
 	}
@@ -55,8 +57,8 @@ func transactions(b *bench) {
 	b.put(plain, 0, "after", 1)
 	b.compare("with an open transaction", nil, want)
 	b.end(two, kgo.TryAbort)
-	b.until("the abort is visible", func() bool { return len(b.readByKgo(nil)) > len(want) })
-	b.compare("after it was aborted", nil, b.readByKgo(nil))
+	b.until("the abort is visible", func() bool { return len(b.readByKgo()) > len(want) })
+	b.compare("after it was aborted", nil, b.readByKgo())
 }
 
 func (b *bench) producer(id string, codec kgo.CompressionCodec) *kgo.Client {
@@ -88,28 +90,50 @@ func (b *bench) end(c *kgo.Client, how kgo.TransactionEndTry) {
 }
 
 // readByKgo returns "partition/offset value" of every record that a reader of committed transactions sees.
-func (b *bench) readByKgo(from map[int32]int64) []string {
+func (b *bench) readByKgo() []string {
 	b.Helper()
+	ends := b.stableEnds()
 	c, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ConsumeTopics(b.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond), kgo.KeepControlRecords())
 	b.must(err)
 	defer c.Close()
 	var out []string
-	for {
-		ctx, cancel := context.WithTimeout(b.ctx, quiet)
-		fetches := c.PollFetches(ctx)
-		cancel()
-		if fetches.NumRecords() == 0 && ctx.Err() != nil {
-			break
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Offset >= from[r.Partition] {
+	for len(ends) > 0 && b.ctx.Err() == nil {
+		c.PollFetches(b.ctx).EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
 				out = append(out, fmt.Sprintf("%d/%d %s", r.Partition, r.Offset, r.Value))
+			}
+			if r.Offset >= ends[r.Partition]-1 {
+				delete(ends, r.Partition)
 			}
 		})
 	}
 	slices.Sort(out)
 	return out
+}
+
+// stableEnds returns up to where committed transactions can be read.
+func (b *bench) stableEnds() map[int32]int64 {
+	b.Helper()
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.IsolationLevel = -1, 1
+	rt := kmsg.NewListOffsetsRequestTopic()
+	rt.Topic = b.topic
+	for p := range int32(transactionPartitions) {
+		rp := kmsg.NewListOffsetsRequestTopicPartition()
+		rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p, -1, -1
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	req.Topics = append(req.Topics, rt)
+	ends := map[int32]int64{}
+	for _, shard := range b.kgo().RequestSharded(b.ctx, req) {
+		b.must(shard.Err)
+		for _, p := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+			b.must(kerr.ErrorForCode(p.ErrorCode))
+			ends[p.Partition] = p.Offset
+		}
+	}
+	return ends
 }
 
 // compare reads from the given offsets and wants what is behind them in all.
