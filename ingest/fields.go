@@ -1,0 +1,62 @@
+package ingest
+
+import (
+	"strings"
+
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/ingest/datasets"
+)
+
+// ids is the fields that the normaliser sets or reads, and the lists behind related.*.
+type ids struct {
+	message, errorMessage, base64, claimed, repeated, keep   event.FieldID
+	hostname, hostName, processName, processPID              event.FieldID
+	priority, facility, severity, severityName, version      event.FieldID
+	appname, procid, msgid, structured, sysHost              event.FieldID
+	sourceIP, clientIP, sourceCountry, clientCountry         event.FieldID
+	forwarded, relatedIP, relatedUser, relatedHosts, created event.FieldID
+
+	addresses, users, hosts []event.FieldID
+}
+
+func newIDs(s *event.Schema) ids {
+	x := ids{
+		message: s.ID("message"), errorMessage: s.ID("error.message"), base64: s.ID(datasets.FieldBase64), claimed: s.ID(datasets.FieldClaimed),
+		repeated: s.ID(datasets.FieldRepeated), keep: s.ID(datasets.FieldKeep), hostname: s.ID("host.hostname"), hostName: s.ID("host.name"),
+		processName: s.ID("process.name"), processPID: s.ID("process.pid"), priority: s.ID("log.syslog.priority"),
+		facility: s.ID("log.syslog.facility.code"), severity: s.ID("log.syslog.severity.code"), severityName: s.ID("log.syslog.severity.name"),
+		version: s.ID("log.syslog.version"), appname: s.ID("log.syslog.appname"), procid: s.ID("log.syslog.procid"), msgid: s.ID("log.syslog.msgid"),
+		sysHost: s.ID("log.syslog.hostname"), sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"), sourceCountry: s.ID("source.geo.country_iso_code"),
+		clientCountry: s.ID("client.geo.country_iso_code"), forwarded: s.ID("network.forwarded_ip"), relatedIP: s.ID("related.ip"),
+		relatedUser: s.ID("related.user"), relatedHosts: s.ID("related.hosts"), created: s.ID("event.created"),
+	}
+	for _, f := range s.Fields() {
+		id := s.ID(f.Name)
+		switch {
+		case strings.HasPrefix(f.Name, "related.") || strings.HasPrefix(f.Name, "$") || strings.HasPrefix(f.Name, "threat.") || strings.HasPrefix(f.Name, "klaxon."):
+		case f.Type == event.IP:
+			x.addresses = append(x.addresses, id)
+		case f.Type != event.Keyword:
+		case isUser(f.Name):
+			x.users = append(x.users, id)
+		case isHost(f.Name):
+			x.hosts = append(x.hosts, id)
+		}
+	}
+	return x
+}
+
+// isUser says whether a field names a person or an account.
+func isUser(name string) bool {
+	return name == "user.name" || strings.HasPrefix(name, "user.") && (strings.HasSuffix(name, ".name") || strings.HasSuffix(name, ".email")) &&
+		!strings.Contains(name, "group") && !strings.Contains(name, "risk") || strings.HasSuffix(name, ".user.name")
+}
+
+// isHost says whether a field names a machine.
+func isHost(name string) bool {
+	switch name {
+	case "host.name", "host.hostname", "observer.hostname", "observer.name", "source.domain", "destination.domain", "client.domain", "server.domain", "url.domain":
+		return true
+	}
+	return false
+}
