@@ -186,6 +186,17 @@ func (n Node) Pos() (file string, line, column int) {
 // Path is the value's place in the document's own terms.
 func (n Node) Path() string { return n.path }
 
+// Into is the same value, reporting to another list: for what is read in one pass and checked in a later one.
+func (n Node) Into(list *List) Node {
+	n.list = list
+	return n
+}
+
+// WarnfAt is ErrorfAt for something that is allowed but likely wrong.
+func (n Node) WarnfAt(offset int, format string, args ...any) Report {
+	return n.report(true, offset, format, args...)
+}
+
 // Report is what Errorf and Warnf return, so that a hint can be added.
 type Report struct {
 	list *List
