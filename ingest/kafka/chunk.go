@@ -13,6 +13,9 @@ const (
 	keepRecords = 1 << 17
 	recordBytes = 128 // what a record costs besides its bytes
 	headerBytes = 40
+
+	smallestBlock = 256 << 10
+	maxRatio      = 64
 )
 
 // memory pools what fetching needs. The zero value is ready; it is safe for concurrent use.
@@ -57,6 +60,7 @@ type chunk struct {
 	batch   event.Batch
 	headers []event.Header
 	block   []byte // decompressed bytes; replaced, never moved, when it is full
+	largest int    // capacity of the largest block so far
 	size    int    // bytes of record data, compressed or not, that the batch refers to
 	raw     *rawBuffer
 	free    func()
@@ -104,15 +108,17 @@ func (c *chunk) release() {
 
 // decompress appends the decompressed form of in to the chunk's memory and returns it.
 func (c *chunk) decompress(d *decompressor, codec Codec, in []byte) ([]byte, error) {
-	if room := cap(c.block) - len(c.block); room < 4*len(in) {
-		size := min(max(4*len(in), 2*cap(c.block), 256<<10), max(4*len(in), 2*chunkBytes))
-		c.block = make([]byte, 0, size)
+	expected := min(len(in)*(d.ratio+1), max(4*len(in), 2*chunkBytes))
+	if cap(c.block)-len(c.block) < expected {
+		c.largest = max(expected, min(2*c.largest, 2*chunkBytes), smallestBlock)
+		c.block = make([]byte, 0, c.largest)
 	}
 	start := len(c.block)
 	out, err := d.appendTo(c.block[start:start:cap(c.block)], codec, in)
 	if err != nil || len(out) == 0 {
 		return nil, err
 	}
+	d.ratio = min(max(len(out)/max(len(in), 1), d.ratio-1), maxRatio)
 	if &out[0] == &c.block[:start+1][start] {
 		c.block = c.block[:start+len(out)]
 	} else {

@@ -51,6 +51,7 @@ var (
 // decompressor holds the state of all codecs for reuse. It is not safe for concurrent use.
 type decompressor struct {
 	limit int // most bytes that one batch may have after decompression
+	ratio int // about how much larger batches were after decompression, to size buffers
 	src   bytes.Reader
 	gzip  *gzip.Reader
 	lz4   *lz4.Reader

@@ -26,8 +26,8 @@ const (
 	attrControl       = 0x20
 )
 
-// castagnoli is the polynomial of Kafka's checksums.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// checksum is the one of a record batch: CRC-32 with Castagnoli's polynomial.
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 var (
 	errChecksum  = errors.New("checksum does not match")
@@ -162,7 +162,7 @@ func readHeader(raw []byte) (h header, size int, err error) {
 
 // batch appends the records of one batch, unless they are control records or their transaction was aborted.
 func (d *decoder) batch(c *chunk, h *header, cur *cursor) error {
-	if crc32.Checksum(h.whole[crcStart:], castagnoli) != h.crc {
+	if checksum(h.whole[crcStart:]) != h.crc {
 		return errChecksum
 	}
 	if !d.visible(h, cur) {
