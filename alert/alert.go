@@ -76,6 +76,8 @@ type Field struct {
 	Name   string   `json:"name"`
 	Values []string `json:"values"`
 	More   int      `json:"more,omitempty"`
+	// Estimated says that More is an estimate, because there are more values than are told apart.
+	Estimated bool `json:"estimated,omitempty"`
 }
 
 // Event is one piece of evidence.

@@ -1,0 +1,244 @@
+package detectors
+
+import (
+	"cmp"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/klaxonhq/klaxon/alert"
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/hit"
+)
+
+// shownValues is how many of a field's values an alert names; the others are only counted.
+const shownValues = 3
+
+// view is what a rule's texts are made of.
+type view struct {
+	count  int64
+	key    []alert.Field // one value each
+	fields []alert.Field // what the evidence says besides
+	values []fieldValues // the same, with all the values that are known
+}
+
+type fieldValues struct {
+	name   string
+	values []string
+	beyond int // about how many more there are; 0: these are all
+}
+
+// publishDirty publishes what the record of the log changed enough. That it is done once a record, and not once a hit, keeps a
+// flood from publishing every doubling; and a record is the same in every replay.
+func (m *Memory) publishDirty() {
+	for _, d := range m.dirty {
+		d.slot.dirty = false
+		e := m.table[d.place]
+		r := m.program.rules[e.rule]
+		s := d.slot
+		if s.revision == 0 || uint64(s.count) >= 2*uint64(s.published) || m.risen(r, e, s) {
+			m.publish(r, e, s, false)
+		}
+	}
+	clear(m.dirty)
+	m.dirty = m.dirty[:0]
+}
+
+// risen says that the slot's severity is higher than what was published.
+func (m *Memory) risen(r *rule, e *entity, s *slot) bool {
+	if s.count == s.published && !r.texts.Watches() {
+		return false
+	}
+	_, key := splitEntityKey(e.text)
+	v := view{count: int64(s.count), key: keyFields(r.names, key)}
+	if r.texts.Watches() {
+		evidence := m.evidence(r.clause, e, s)
+		v.values = m.valuesOf(&evidence)
+	}
+	return int8(r.texts.Severity(&v)) > s.severity
+}
+
+// publish makes the next revision of a slot's alert.
+func (m *Memory) publish(r *rule, e *entity, s *slot, final bool) {
+	m.out = append(m.out, m.alertOf(r, e, s, final))
+}
+
+func (m *Memory) alertOf(r *rule, e *entity, s *slot, final bool) alert.Alert {
+	tenant, key := splitEntityKey(e.text)
+	evidence := m.evidence(r.clause, e, s)
+	first := s.first
+	if first == none {
+		first = firstCovered(e.moments, m.spans, none)
+	}
+	v := view{count: int64(s.count), key: keyFields(r.names, key), values: m.valuesOf(&evidence)}
+	v.fields = shown(v.values)
+	s.revision++
+	s.published = s.count
+	a := alert.Alert{
+		ID: alert.NewID(tenant, r.info.ID, key, strconv.FormatInt(s.number, 10)), Revision: s.revision, Final: final,
+		Rule: r.info, Tenant: strings.Clone(tenant), Severity: r.texts.Severity(&v), Title: r.texts.Title(&v),
+		Key: v.key, Incident: incidentKey(r, v.key), Time: s.time, First: first, Last: s.last, Count: int64(s.count),
+		Fields: v.fields, Events: m.events(&evidence), Degraded: s.flags.text(),
+	}
+	s.severity = max(s.severity, int8(a.Severity))
+	a.Explanation = explainCount(r.clause, &a)
+	return a
+}
+
+// evidence is what is known of the hits in the slot's qualifying windows. It leaves their times in m.spans.
+func (m *Memory) evidence(c *clause, e *entity, s *slot) summary {
+	m.spans = e.coverage(m.spans[:0], s, c)
+	in := func(t int64) bool { return covers(m.spans, t) }
+	all := s.forgotten.clone()
+	for i := range e.recs {
+		if in(e.recs[i].time) {
+			m.addTo(&all, e.recs[i], owned)
+		}
+	}
+	if e.more != nil {
+		for _, c := range e.more.crowds {
+			m.merge(&all, &c.summary, in)
+		}
+	}
+	return all
+}
+
+// valuesOf is every known value, by field name, ascending.
+func (m *Memory) valuesOf(s *summary) []fieldValues {
+	out := make([]fieldValues, 0, len(s.fields))
+	for _, f := range s.fields {
+		v := fieldValues{name: m.names[f.name]}
+		for _, t := range f.values {
+			v.values = append(v.values, t.text)
+		}
+		slices.Sort(v.values)
+		if f.full {
+			v.beyond = max(f.estimate()-len(f.values), 1)
+		}
+		if v.name != "" {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b fieldValues) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// shown cuts values to what an alert names of them.
+func shown(values []fieldValues) []alert.Field {
+	out := make([]alert.Field, len(values))
+	for i, v := range values {
+		n := min(len(v.values), shownValues)
+		out[i] = alert.Field{Name: v.name, Values: slices.Clone(v.values[:n]), More: len(v.values) - n + v.beyond, Estimated: v.beyond > 0}
+	}
+	return out
+}
+
+// estimate is about how many different values a full set stands for: the more there are, the smaller the greatest of the least
+// hashes.
+func (f *valueSet) estimate() int {
+	share := float64(f.values[len(f.values)-1].hash) / math.MaxUint64
+	return int(float64(len(f.values)-1) / share)
+}
+
+// events are the first, the last and those of the sample with the least hashes, by time and id.
+func (m *Memory) events(s *summary) []alert.Event {
+	if !s.some {
+		return nil
+	}
+	rs := []record{s.first}
+	if !s.last.same(&s.first) {
+		rs = append(rs, s.last)
+	}
+	for i := range s.sample {
+		r := &s.sample[i].record
+		if len(rs) < sampleSize && !r.same(&s.first) && !r.same(&s.last) {
+			rs = append(rs, *r)
+		}
+	}
+	slices.SortFunc(rs, func(a, b record) int { return cmp.Or(cmp.Compare(a.time, b.time), m.compareIDs(&a, &b)) })
+	out := make([]alert.Event, len(rs))
+	for i := range rs {
+		out[i] = alert.Event{ID: m.sources.id(&rs[i]).String(), Time: rs[i].time}
+		out[i].Sample = sampleOf(eachValue(rs[i].extra, func(uint32, string) {}))
+	}
+	return out
+}
+
+// sampleOf is an event's document, if it is one.
+func sampleOf(text string) json.RawMessage {
+	if b := []byte(text); len(b) > 0 && json.Valid(b) {
+		return b
+	}
+	return nil
+}
+
+// stateless makes a hit an alert of its own: complete at once.
+func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
+	id := h.EventID(source).String()
+	v := view{count: 1, key: keyFields(r.names, h.Key)}
+	for _, f := range h.Fields {
+		if len(f.Values) == 0 {
+			continue
+		}
+		values := make([]string, len(f.Values))
+		for i, x := range f.Values {
+			values[i] = strings.Clone(clip(x))
+		}
+		slices.Sort(values)
+		v.values = append(v.values, fieldValues{name: strings.Clone(f.Name), values: slices.Compact(values)})
+	}
+	slices.SortFunc(v.values, func(a, b fieldValues) int { return strings.Compare(a.name, b.name) })
+	v.fields = shown(v.values)
+	e := alert.Event{ID: id, Time: h.Time}
+	if len(h.Sample) <= maxSampleBytes {
+		e.Sample = sampleOf(string(h.Sample))
+	} else {
+		m.counts.samplesDropped++
+	}
+	a := alert.Alert{
+		ID: alert.NewID(h.Tenant, r.info.ID, id), Revision: 1, Final: true, Rule: r.info, Tenant: strings.Clone(h.Tenant),
+		Severity: r.texts.Severity(&v), Title: r.texts.Title(&v), Key: v.key, Incident: incidentKey(r, v.key),
+		Time: h.Time, First: h.Time, Last: h.Time, Count: 1, Fields: v.fields, Events: []alert.Event{e},
+	}
+	a.Explanation = explainEvent(&a)
+	m.out = append(m.out, a)
+}
+
+// keyFields names a key's values.
+func keyFields(names []string, key string) []alert.Field {
+	if len(names) == 0 {
+		return nil
+	}
+	values := hit.SplitKey(key)
+	out := make([]alert.Field, 0, len(names))
+	for i, n := range names {
+		if i < len(values) {
+			out = append(out, alert.Field{Name: n, Values: []string{strings.Clone(values[i])}})
+		}
+	}
+	return out
+}
+
+// incidentKey is the incident of an alert: the rule and the values of incident_by. Alerts of two rules never share it.
+func incidentKey(r *rule, key []alert.Field) string {
+	b := []byte(r.info.ID)
+	for _, name := range r.incident {
+		for _, f := range key {
+			if f.Name == name {
+				b = append(append(append(b, ' '), name...), '=')
+				b = appendQuoted(b, f.Values[0])
+			}
+		}
+	}
+	return string(b)
+}
+
+// appendQuoted appends a value, in quotes if it could be taken for the end of one.
+func appendQuoted(b []byte, s string) []byte {
+	if s == "" || strings.ContainsAny(s, " \"=\\") || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.AppendQuote(b, s)
+	}
+	return append(b, s...)
+}
