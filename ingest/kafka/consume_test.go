@@ -54,6 +54,7 @@ func numbered(n int, tag string) []Message {
 var errEnough = errors.New("enough")
 
 func TestConsumeSentMessagesAndCommittedOffsets(t *testing.T) {
+	t.Parallel()
 	_, c := startBroker(t, broker.Topic{Name: "in", Partitions: 4})
 	ctx := testContext(t)
 	if err := c.Send(ctx, "in", numbered(100, "a")); err != nil {

@@ -78,6 +78,7 @@ func silent(t *testing.T) string {
 }
 
 func TestPingTellsMistakesApart(t *testing.T) {
+	t.Parallel()
 	cert, pool := certificate(t)
 	other, otherPool := certificate(t, "other.example")
 	_, plainAddr := startFake(t)
@@ -136,6 +137,7 @@ func TestPingTellsMistakesApart(t *testing.T) {
 }
 
 func TestPingGivesUpOnSilence(t *testing.T) {
+	t.Parallel()
 	c := NewClient(Config{Brokers: []string{silent(t)}})
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestSuiteEmbedded(t *testing.T) {
+	t.Parallel()
 	b, err := broker.Start("")
 	if err != nil {
 		t.Fatal(err)
