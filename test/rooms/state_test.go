@@ -21,7 +21,7 @@ func TestNoMutableState(t *testing.T) {
 	}
 }
 
-// writes finds functions that assign to a variable of their package, to an element of one, or take its address; and init.
+// writes finds functions that assign to a variable of their package, to an element of one, or lend it; and init.
 func writes(p pkg) []string {
 	names, specs := packageVariables(p)
 	var findings []string
@@ -51,7 +51,8 @@ func writes(p pkg) []string {
 				case *ast.IncDecStmt:
 					note(n.X, "counts in")
 				case *ast.UnaryExpr:
-					if n.Op == token.AND {
+					// The address of one element is how a large one is read without a copy.
+					if _, element := n.X.(*ast.IndexExpr); n.Op == token.AND && !element {
 						note(n.X, "takes the address of")
 					}
 				case *ast.CallExpr:
@@ -114,6 +115,7 @@ func TestWritesFinds(t *testing.T) {
 		{"a field of the same name", `var n = 1; type s struct{ n int }; func (x *s) f() { x.n = 3 }`, ""},
 		{"another variable", `func f() { var n int; n = 3; _ = n }`, ""},
 		{"a local declared by var", `var n = 1; func f() { var n int; n = 3; _ = n }`, ""},
+		{"reading an element in place", `var table [3]struct{ a int }; func f() int { return (&table[1]).a }`, ""},
 		{"a method that is called init", `type s struct{}; func (s) init() {}`, ""},
 
 		{"assigning", `var n = 1; func f() { n = 2 }`, "assigns to n"},
