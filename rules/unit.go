@@ -1,0 +1,217 @@
+package rules
+
+import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klaxonhq/klaxon/internal/diag"
+)
+
+// Unit is one document of a rule file, a rule or an override, parsed but not yet compiled: that needs a schema, which in turn needs
+// the names that all units use.
+type Unit struct {
+	// ID is the rule's id, or that of the rule that is overridden.
+	ID string
+	// Override says that the document tunes another rule.
+	Override bool
+	// File and Line are where the document begins.
+	File string
+	Line int
+
+	at       diag.Node
+	names    []string
+	rule     *ruleDoc
+	override *overrideDoc
+}
+
+// ruleDoc is what a rule's document says, with the places of what compiling may find fault with.
+type ruleDoc struct {
+	plain      Rule
+	idAt       diag.Node
+	controlsAt []diag.Node
+	where      conditionDoc
+	except     []exceptDoc
+	by         []textDoc
+	severity   []severityDoc
+	title      textDoc
+	incidentBy []textDoc
+	hasGroup   bool // incident_by was written
+	quietAt    diag.Node
+	respond    []textDoc
+	tests      []testDoc
+}
+
+// conditionDoc is a condition's text. The zero value is no condition.
+type conditionDoc struct {
+	node diag.Node
+	src  string
+	lead int // blanks before src
+}
+
+type exceptDoc struct {
+	at    diag.Node
+	where conditionDoc
+	until int64
+	why   string
+}
+
+type severityDoc struct {
+	when conditionDoc
+	is   Severity
+}
+
+type textDoc struct {
+	node diag.Node
+	text string
+}
+
+var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+
+// LoadFiles reads every *.yaml and *.yml file of the trees, in the order of their names; a file may hold several documents. What is
+// wrong is reported in list with its place. Documents that cannot be used are left out.
+func LoadFiles(trees []fs.FS, list *diag.List) []*Unit {
+	var units []*Unit
+	for _, tree := range trees {
+		err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err)})
+				return nil
+			}
+			hidden := strings.HasPrefix(d.Name(), ".") && name != "."
+			if d.IsDir() {
+				if hidden {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if hidden || !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
+				return nil
+			}
+			data, err := fs.ReadFile(tree, name)
+			if err != nil {
+				*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err)})
+				return nil
+			}
+			units = append(units, parseFile(name, data, list)...)
+			return nil
+		})
+		if err != nil {
+			*list = append(*list, diag.Diagnostic{File: ".", Message: fmt.Sprintf("cannot be read: %v", err)})
+		}
+	}
+	return units
+}
+
+func parseFile(name string, data []byte, list *diag.List) []*Unit {
+	var units []*Unit
+	for _, doc := range diag.Documents(name, data, list) {
+		var own diag.List
+		u := parseUnit(doc.Into(&own))
+		if u != nil && !own.HasErrors() {
+			units = append(units, u)
+		}
+		*list = append(*list, own...)
+	}
+	return units
+}
+
+// parseUnit reads one document.
+func parseUnit(doc diag.Node) *Unit {
+	m, ok := doc.Map()
+	if !ok {
+		return nil
+	}
+	file, line, _ := doc.Pos()
+	u := &Unit{File: file, Line: line, at: doc}
+	switch {
+	case m.Has("override"):
+		u.Override = true
+		u.parseOverride(m)
+	case m.Has("detection") || m.Has("correlation") || m.Has("logsource"):
+		doc.Errorf("looks like a Sigma rule, and this version reads klaxon's own rules only").Hint("write it as a klaxon rule: id, source, where, severity, alert")
+		return nil
+	default:
+		u.parseRule(m)
+	}
+	m.Done()
+	slices.Sort(u.names)
+	u.names = slices.Compact(u.names)
+	return u
+}
+
+// FieldNames is every field that the unit names, sorted; `path[]` is the array of objects at path. Give those of all units to
+// ExtendSchema, and then compile with the schema that it returns.
+func (u *Unit) FieldNames() []string { return u.names }
+
+// condition reads a condition's text, and takes its names.
+func (u *Unit) condition(n diag.Node) conditionDoc {
+	if !n.Exists() {
+		return conditionDoc{}
+	}
+	src := n.Condition()
+	if src == "" {
+		return conditionDoc{}
+	}
+	c := conditionDoc{node: n, src: src, lead: strings.Index(n.Raw(), src)}
+	p, bad := parse(src)
+	if bad != nil {
+		c.report(n, *bad)
+		return conditionDoc{}
+	}
+	u.names = append(u.names, p.names()...)
+	return c
+}
+
+func (c conditionDoc) report(n diag.Node, p problem) {
+	if p.warning {
+		n.WarnfAt(p.at+c.lead, "%s", p.message).Hint("%s", p.hint)
+	} else {
+		n.ErrorfAt(p.at+c.lead, "%s", p.message).Hint("%s", p.hint)
+	}
+}
+
+// keys reads a list of fields, each of which may be subnet(field, 24, 64).
+func (u *Unit) keys(n diag.Node) []textDoc {
+	var out []textDoc
+	for _, e := range n.OneOrMany() {
+		text := strings.TrimSpace(e.Text())
+		switch {
+		case strings.HasPrefix(text, "subnet(") && !strings.HasSuffix(text, ")"):
+			e.Errorf("is cut at its comma").Hint(`put it into quotes: "subnet(source.ip, 24, 64)"`)
+			return out
+		case text == "":
+			e.Errorf("names no field")
+		default:
+			out = append(out, textDoc{e, text})
+			u.takeNames(text)
+		}
+	}
+	if len(out) > maxKeys {
+		n.Errorf("has %d fields, and at most %d are allowed", len(out), maxKeys)
+	}
+	return out
+}
+
+func (u *Unit) takeNames(text string) {
+	if text == countName {
+		return
+	}
+	if p, bad := parse(text); bad == nil {
+		u.names = append(u.names, p.names()...)
+	}
+}
+
+func texts(n diag.Node) []string {
+	var out []string
+	for _, t := range n.Texts() {
+		out = append(out, strings.TrimSpace(t))
+	}
+	return out
+}
+
+// endOfDay is the first instant after a day, Unix milliseconds.
+func endOfDay(day time.Time) int64 { return day.AddDate(0, 0, 1).UnixMilli() }
