@@ -37,6 +37,8 @@ func newIDs(s *event.Schema) ids {
 		case f.Type == event.IP:
 			x.addresses = append(x.addresses, id)
 		case f.Type != event.Keyword:
+		case f.Name == "user.name": // first in related.user
+			x.users = append([]event.FieldID{id}, x.users...)
 		case isUser(f.Name):
 			x.users = append(x.users, id)
 		case isHost(f.Name):
@@ -48,7 +50,7 @@ func newIDs(s *event.Schema) ids {
 
 // isUser says whether a field names a person or an account.
 func isUser(name string) bool {
-	return name == "user.name" || strings.HasPrefix(name, "user.") && (strings.HasSuffix(name, ".name") || strings.HasSuffix(name, ".email")) &&
+	return strings.HasPrefix(name, "user.") && (strings.HasSuffix(name, ".name") || strings.HasSuffix(name, ".email")) &&
 		!strings.Contains(name, "group") && !strings.Contains(name, "risk") || strings.HasSuffix(name, ".user.name")
 }
 

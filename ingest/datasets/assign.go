@@ -268,6 +268,9 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 	for _, from := range v.copies {
 		if e.Has(from) && convertible(e, to, e.First(from)) {
+			if from == to {
+				return
+			}
 			e.Clear(to)
 			for x := e.First(from); x != nil; x = e.Next(x) {
 				if convertible(e, to, x) {

@@ -114,6 +114,13 @@ func (u *Unit) own() []event.Field {
 		named(n)
 	}
 	u.names(named, written)
+	for _, t := range u.tests {
+		for _, x := range t.expect {
+			for _, f := range x.fields {
+				named(f.nameAt)
+			}
+		}
+	}
 	for _, m := range u.mappings {
 		for i := range m.paths[1:] {
 			add(u.hidden(m.to.name, i+1), event.Untyped)
