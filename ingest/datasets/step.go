@@ -1,6 +1,8 @@
 package datasets
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/klaxonhq/klaxon/event"
@@ -44,8 +46,13 @@ func readStep(n diag.Node) stepSpec {
 		if c, ok := cases.Map(); ok {
 			for _, p := range c.Pairs() {
 				c.Get(p.Key)
+				list := readPatterns(p.Value)
 				for _, key := range strings.Split(p.Key, "|") {
-					s.cases[strings.TrimSpace(key)] = readPatterns(p.Value)
+					key = strings.TrimSpace(key)
+					if _, twice := s.cases[key]; twice {
+						p.KeyAt.Errorf("the case %q is there twice", key)
+					}
+					s.cases[key] = list
 				}
 			}
 		}
@@ -97,7 +104,8 @@ func (s *stepSpec) each(f func(*patternSpec)) {
 	for i := range s.patterns {
 		f(&s.patterns[i])
 	}
-	for _, list := range s.cases {
+	for _, key := range slices.Sorted(maps.Keys(s.cases)) {
+		list := s.cases[key]
 		for i := range list {
 			f(&list[i])
 		}
@@ -139,8 +147,16 @@ func (c *compiler) step(s stepSpec) step {
 	if s.by.name != "" {
 		out.by = c.source(s.by)
 		out.cases = map[string]*family{}
-		for key, list := range s.cases {
-			out.cases[key] = c.family(list)
+		compiled := map[*patternSpec]*family{} // cases with several keys share their patterns
+		for _, key := range slices.Sorted(maps.Keys(s.cases)) {
+			list := s.cases[key]
+			if len(list) == 0 {
+				continue
+			}
+			if compiled[&list[0]] == nil {
+				compiled[&list[0]] = c.family(list)
+			}
+			out.cases[key] = compiled[&list[0]]
 		}
 		return out
 	}
