@@ -125,7 +125,7 @@ func (m *Memory) expire(place uint32) {
 			e.more.slots = append(e.more.slots[:i:i], e.more.slots[i+1:]...)
 		}
 	}
-	m.forget(e, c, c.kept(m.now))
+	m.forget(e, r, c.kept(m.now))
 	if e.flags&mayLack != 0 && m.states[e.rule].lostUntil < c.kept(m.now) {
 		e.flags &^= mayLack
 	}

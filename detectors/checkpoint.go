@@ -36,7 +36,7 @@ func (m *Memory) Freeze() *Frozen {
 	f := &Frozen{head: m.appendHead(nil), table: slices.Clone(m.table)}
 	for i, st := range m.states {
 		r := m.program.rules[i]
-		f.states = append(f.states, frozenState{r.info.ID, r.basis, st.lostUntil})
+		f.states = append(f.states, frozenState{r.id, r.basis, st.lostUntil})
 	}
 	m.epoch++
 	return f

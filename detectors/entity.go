@@ -297,13 +297,13 @@ func (e *entity) crowd(chunk int64) *crowd {
 type span struct{ lo, hi int64 }
 
 // coverage appends the times that qualifying windows of a slot cover, ascending and apart.
-func (e *entity) coverage(out []span, s *slot, c *clause) []span {
+func (e *entity) coverage(out []span, s *slot, r *rule) []span {
 	for i := search(e.moments, s.start); i < len(e.moments) && e.moments[i].time < s.end; i++ {
 		m := e.moments[i]
-		if m.total < c.atLeast {
+		if !r.meets(e, m) {
 			continue
 		}
-		lo := m.time - c.within + 1
+		lo := m.time - r.clause.within + 1
 		if n := len(out); n > 0 && lo <= out[n-1].hi+1 {
 			out[n-1].hi = m.time
 			continue

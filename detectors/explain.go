@@ -9,11 +9,11 @@ import (
 )
 
 // explainCount says why a count was an alert.
-func explainCount(c *clause, a *alert.Alert) string {
+func explainCount(within int64, atLeast uint32, a *alert.Alert) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s", a.Count, plural(a.Count, "event", "events"))
 	appendKey(&b, a.Key)
-	fmt.Fprintf(&b, " within %s (the rule asks for %d), ", duration(c.within), c.atLeast)
+	fmt.Fprintf(&b, " within %s (the rule asks for %d), ", duration(within), atLeast)
 	if a.First == a.Last {
 		b.WriteString("at " + moments(a.First))
 		return b.String()

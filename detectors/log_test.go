@@ -30,6 +30,8 @@ func (p plain) Severity(v *view) alert.Severity {
 	return alert.Normal
 }
 
+func (plain) Varies() bool { return true }
+
 func (p plain) Watches() bool { return p.watches }
 
 // world is a set of rules and what happens to them: partitions of records that made hits.
@@ -54,8 +56,27 @@ type rec struct {
 }
 
 func countRule(id string, atLeast uint32, within, quiet time.Duration) *rule {
-	return &rule{info: alert.Rule{ID: id, Title: id, Version: "1"}, basis: 7, names: []string{"source.ip"}, incident: []string{"source.ip"},
-		clause: newClause(atLeast, within, quiet), texts: plain{}}
+	return &rule{id: id, basis: 7, names: []string{"source.ip"}, incident: []string{"source.ip"},
+		clause: newClause(atLeast, within, quiet), plain: &variant{info: alert.Rule{ID: id, Title: id, Version: "1"}, atLeast: atLeast, texts: plain{}}}
+}
+
+func eachRule(id string) *rule {
+	return &rule{id: id, basis: 7, names: []string{"source.ip"}, incident: []string{"source.ip"},
+		plain: &variant{info: alert.Rule{ID: id, Title: id, Version: "1"}, texts: plain{}}}
+}
+
+// override makes the rule ask one tenant for more, until a time.
+func override(r *rule, tenant string, until int64) {
+	tuned := *r.plain
+	tuned.atLeast += 3
+	tuned.info.Version = "2"
+	base := r.plain
+	r.resolve = func(t string, ms int64) *variant {
+		if t == tenant && ms < until {
+			return &tuned
+		}
+		return base
+	}
 }
 
 // newWorld makes rules and traffic of a seed. Event times stay within the lateness of the watermarks.
@@ -65,13 +86,14 @@ func newWorld(rng *rand.Rand, heavy bool) *world {
 	within := time.Duration(500+rng.IntN(3000)) * time.Millisecond
 	quiet := within + time.Duration(rng.IntN(2000))*time.Millisecond
 	a, b := countRule("a", uint32(2+rng.IntN(6)), within, quiet), countRule("b", uint32(1+rng.IntN(8)), within*2, within*2)
-	b.texts = plain{watches: true}
-	c := &rule{info: alert.Rule{ID: "each"}, basis: 7, names: []string{"source.ip"}, incident: []string{"source.ip"}, texts: plain{}}
-	w.rules = []*rule{a, b, c}
+	override(a, "acme", 1_000_000+rng.Int64N(8000))
+	b.plain.texts = plain{watches: true}
+	w.rules = []*rule{a, b, eachRule("each")}
 	records, gap := 40, int64(400)
 	if heavy {
-		a.clause = newClause(50, 1600*time.Millisecond, 3*time.Second)
-		b.clause = newClause(200, 800*time.Millisecond, time.Second)
+		a = countRule("a", 50, 1600*time.Millisecond, 3*time.Second)
+		b = countRule("b", 200, 800*time.Millisecond, time.Second)
+		w.rules = []*rule{a, b}
 		records, gap = 900, 4
 	}
 	for topic := range 1 + rng.IntN(2) {
@@ -95,7 +117,7 @@ func (p *partition) fill(rng *rand.Rand, w *world, records int, gap int64) {
 			if w.heavy {
 				rule = w.rules[rng.IntN(2)]
 			}
-			h := hit.Hit{Rule: rule.info.ID, Basis: rule.basis, Tenant: []string{"", "acme"}[rng.IntN(2)], Key: string(rune('p' + rng.IntN(2))),
+			h := hit.Hit{Rule: rule.id, Basis: rule.basis, Tenant: []string{"", "acme"}[rng.IntN(2)], Key: string(rune('p' + rng.IntN(2))),
 				Offset: int64(offset), Index: int32(i), RecordTime: now, Time: now - rng.Int64N(w.lateness-200)}
 			users := 12
 			if w.heavy {
@@ -190,12 +212,8 @@ func (w *world) oracle() map[string]alert.Alert {
 		}
 	}
 	for at, hits := range sets {
-		var c *clause
-		for _, r := range w.rules {
-			if r.info.ID == at.rule {
-				c = r.clause
-			}
-		}
+		r := w.program().byID[at.rule]
+		c := r.clause
 		evidence := map[string]map[string]bool{}
 		for _, u := range hits {
 			var window []one
@@ -204,7 +222,7 @@ func (w *world) oracle() map[string]alert.Alert {
 					window = append(window, h)
 				}
 			}
-			if len(window) < int(c.atLeast) {
+			if len(window) < int(r.at(at.tenant, u.Time).atLeast) {
 				continue
 			}
 			id := alert.NewID(at.tenant, at.rule, at.key, fmt.Sprint(floorDiv(u.Time, c.quiet)))

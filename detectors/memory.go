@@ -144,11 +144,11 @@ func (m *Memory) count(r *rule, h *hit.Hit, origin uint32) {
 	m.bytes += e.bytesOfMoments() - bytes
 	m.keep(e, c, h, origin)
 	if len(e.moments) > m.program.limits.MaxMoments {
-		m.squeeze(e, c)
+		m.squeeze(e, r)
 		at = search(e.moments, t)
 	}
 	for i := at; i < len(e.moments) && e.moments[i].time < t+c.within; i++ {
-		if e.moments[i].total >= c.atLeast {
+		if r.meets(e, e.moments[i]) {
 			m.qualify(place, e, c, e.moments[i])
 		}
 	}
@@ -245,7 +245,7 @@ func splitEntityKey(text string) (tenant, key string) {
 }
 
 func (m *Memory) keyHash(e *entity) uint64 {
-	return m.seed.text(e.text) ^ m.seed.text(m.program.rules[e.rule].info.ID)
+	return m.seed.text(e.text) ^ m.seed.text(m.program.rules[e.rule].id)
 }
 
 // keep keeps a hit as evidence.
@@ -295,13 +295,14 @@ func (m *Memory) crowd(e *entity, chunk int64, from, to int, r record) {
 }
 
 // squeeze makes room in a key that has too many moments.
-func (m *Memory) squeeze(e *entity, c *clause) {
+func (m *Memory) squeeze(e *entity, r *rule) {
+	c := r.clause
 	before := e.bytes()
 	last := e.moments[len(e.moments)-1].time
 	most := m.program.limits.MaxMoments
-	m.forget(e, c, c.kept(m.now))
+	m.forget(e, r, c.kept(m.now))
 	if early := c.kept(last - c.within); len(e.moments) > most && e.moments[0].time < early {
-		m.forget(e, c, early)
+		m.forget(e, r, early)
 		e.flags |= forgotEarly
 		m.counts.forgottenEarly++
 	}
@@ -314,15 +315,15 @@ func (m *Memory) squeeze(e *entity, c *clause) {
 }
 
 // forget folds evidence before a time into the slots that it belongs to, and drops it. The caller accounts for the bytes.
-func (m *Memory) forget(e *entity, c *clause, before int64) {
+func (m *Memory) forget(e *entity, r *rule, before int64) {
 	records := searchRecords(e.recs, before)
 	crowds := 0
 	if e.more != nil {
-		for crowds < len(e.more.crowds) && (e.more.crowds[crowds].chunk+1)*c.chunk <= before {
+		for crowds < len(e.more.crowds) && (e.more.crowds[crowds].chunk+1)*r.clause.chunk <= before {
 			crowds++
 		}
 		for _, s := range e.more.slots {
-			m.spans = e.coverage(m.spans[:0], s, c)
+			m.spans = e.coverage(m.spans[:0], s, r)
 			m.fold(e, s, records, crowds, before)
 		}
 		e.more.crowds = shrunk(e.more.crowds, crowds)

@@ -50,7 +50,7 @@ func newProgram(limits Limits, rules []*rule) *Program {
 	p := &Program{limits: limits, lateness: limits.Lateness.Milliseconds(), rules: rules, byID: make(map[string]*rule, len(rules))}
 	for i, r := range rules {
 		r.number = i
-		p.byID[r.info.ID] = r
+		p.byID[r.id] = r
 		if c := r.clause; c != nil {
 			p.longest = max(p.longest, c.within)
 		}
@@ -61,13 +61,22 @@ func newProgram(limits Limits, rules []*rule) *Program {
 // rule is what a memory needs to know of a rule.
 type rule struct {
 	number int // in its program
-	info   alert.Rule
+	id     string
 	basis  uint64
 	// names are the fields whose values a hit's key holds: those of by, or of incident_by where there is no clause.
 	names    []string
 	incident []string // incident_by, as far as it stands among names
 	clause   *clause  // nil: every hit is an alert
-	texts    texts
+	plain    *variant // the rule without overrides
+	// resolve is the rule as it holds for a tenant at a time; nil: plain, always.
+	resolve func(tenant string, ms int64) *variant
+}
+
+// variant is what overrides may change.
+type variant struct {
+	info    alert.Rule
+	atLeast uint32
+	texts   texts
 }
 
 // texts is what a rule says; package rules provides it.
@@ -76,16 +85,34 @@ type texts interface {
 	Title(v *view) string
 	// Severity is the alert's severity.
 	Severity(v *view) alert.Severity
-	// Watches says that Severity looks at more than the count and the key, so that it may change with any hit.
+	// Varies says that Severity is not always the same, and Watches that it looks at more than the count and the key, so that it may
+	// change with any hit.
+	Varies() bool
 	Watches() bool
+}
+
+func (r *rule) at(tenant string, ms int64) *variant {
+	if r.resolve == nil {
+		return r.plain
+	}
+	return r.resolve(tenant, ms)
+}
+
+// meets says that a window that ends at u met the condition.
+func (r *rule) meets(e *entity, u moment) bool {
+	if u.total < r.clause.atLeast || r.resolve == nil {
+		return u.total >= r.clause.atLeast
+	}
+	tenant, _ := splitEntityKey(e.text)
+	return u.total >= r.resolve(tenant, u.time).atLeast
 }
 
 // clause is `count`. Times are milliseconds of event time.
 type clause struct {
-	atLeast uint32
-	within  int64 // windows are (t - within, t]
-	quiet   int64 // length of a slot, at least within
-	chunk   int64 // length of the spans of time that evidence is kept by
+	atLeast uint32 // the least of the rule's variants
+	within  int64  // windows are (t - within, t]
+	quiet   int64  // length of a slot, at least within
+	chunk   int64  // length of the spans of time that evidence is kept by
 }
 
 // chunksPerWindow: a flood's evidence is kept in summaries of this part of a window.

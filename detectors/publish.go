@@ -48,16 +48,17 @@ func (m *Memory) publishDirty() {
 
 // risen says that the slot's severity is higher than what was published.
 func (m *Memory) risen(r *rule, e *entity, s *slot) bool {
-	if s.count == s.published && !r.texts.Watches() {
+	tenant, key := splitEntityKey(e.text)
+	texts := r.at(tenant, s.time).texts
+	if !texts.Varies() || s.count == s.published && !texts.Watches() {
 		return false
 	}
-	_, key := splitEntityKey(e.text)
 	v := view{count: int64(s.count), key: keyFields(r.names, key)}
-	if r.texts.Watches() {
-		evidence := m.evidence(r.clause, e, s)
+	if texts.Watches() {
+		evidence := m.evidence(r, e, s)
 		v.values = m.valuesOf(&evidence)
 	}
-	return int8(r.texts.Severity(&v)) > s.severity
+	return int8(texts.Severity(&v)) > s.severity
 }
 
 // publish makes the next revision of a slot's alert.
@@ -67,7 +68,8 @@ func (m *Memory) publish(r *rule, e *entity, s *slot, final bool) {
 
 func (m *Memory) alertOf(r *rule, e *entity, s *slot, final bool) alert.Alert {
 	tenant, key := splitEntityKey(e.text)
-	evidence := m.evidence(r.clause, e, s)
+	as := r.at(tenant, s.time) // and not as it is now: contents depend on what happened only
+	evidence := m.evidence(r, e, s)
 	first := s.first
 	if first == none {
 		first = firstCovered(e.moments, m.spans, none)
@@ -77,19 +79,19 @@ func (m *Memory) alertOf(r *rule, e *entity, s *slot, final bool) alert.Alert {
 	s.revision++
 	s.published = s.count
 	a := alert.Alert{
-		ID: alert.NewID(tenant, r.info.ID, key, strconv.FormatInt(s.number, 10)), Revision: s.revision, Final: final,
-		Rule: r.info, Tenant: strings.Clone(tenant), Severity: r.texts.Severity(&v), Title: r.texts.Title(&v),
+		ID: alert.NewID(tenant, r.id, key, strconv.FormatInt(s.number, 10)), Revision: s.revision, Final: final,
+		Rule: as.info, Tenant: strings.Clone(tenant), Severity: as.texts.Severity(&v), Title: as.texts.Title(&v),
 		Key: v.key, Incident: incidentKey(r, v.key), Time: s.time, First: first, Last: s.last, Count: int64(s.count),
 		Fields: v.fields, Events: m.events(&evidence), Degraded: s.flags.text(),
 	}
 	s.severity = max(s.severity, int8(a.Severity))
-	a.Explanation = explainCount(r.clause, &a)
+	a.Explanation = explainCount(r.clause.within, as.atLeast, &a)
 	return a
 }
 
 // evidence is what is known of the hits in the slot's qualifying windows. It leaves their times in m.spans.
-func (m *Memory) evidence(c *clause, e *entity, s *slot) summary {
-	m.spans = e.coverage(m.spans[:0], s, c)
+func (m *Memory) evidence(r *rule, e *entity, s *slot) summary {
+	m.spans = e.coverage(m.spans[:0], s, r)
 	in := func(t int64) bool { return covers(m.spans, t) }
 	all := s.forgotten.clone()
 	for i := range e.recs {
@@ -177,7 +179,10 @@ func sampleOf(text string) json.RawMessage {
 // stateless makes a hit an alert of its own: complete at once.
 func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
 	id := h.EventID(source).String()
-	v := view{count: 1, key: keyFields(r.names, h.Key)}
+	key := keyFields(r.names, h.Key)
+	incident := incidentKey(r, key)
+	key = slices.DeleteFunc(key, func(f alert.Field) bool { return f.Values[0] == "" }) // the event has no such field
+	v := view{count: 1, key: key}
 	for _, f := range h.Fields {
 		if len(f.Values) == 0 {
 			continue
@@ -197,9 +202,10 @@ func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
 	} else {
 		m.counts.samplesDropped++
 	}
+	as := r.at(h.Tenant, h.Time)
 	a := alert.Alert{
-		ID: alert.NewID(h.Tenant, r.info.ID, id), Revision: 1, Final: true, Rule: r.info, Tenant: strings.Clone(h.Tenant),
-		Severity: r.texts.Severity(&v), Title: r.texts.Title(&v), Key: v.key, Incident: incidentKey(r, v.key),
+		ID: alert.NewID(h.Tenant, r.id, id), Revision: 1, Final: true, Rule: as.info, Tenant: strings.Clone(h.Tenant),
+		Severity: as.texts.Severity(&v), Title: as.texts.Title(&v), Key: v.key, Incident: incident,
 		Time: h.Time, First: h.Time, Last: h.Time, Count: 1, Fields: v.fields, Events: []alert.Event{e},
 	}
 	a.Explanation = explainEvent(&a)
@@ -223,7 +229,7 @@ func keyFields(names []string, key string) []alert.Field {
 
 // incidentKey is the incident of an alert: the rule and the values of incident_by. Alerts of two rules never share it.
 func incidentKey(r *rule, key []alert.Field) string {
-	b := []byte(r.info.ID)
+	b := []byte(r.id)
 	for _, name := range r.incident {
 		for _, f := range key {
 			if f.Name == name {

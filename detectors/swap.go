@@ -73,9 +73,9 @@ func (m *Memory) Swap(p *Program) Report {
 	var report Report
 	kept := make([]*rule, len(old.rules))
 	for i, r := range old.rules {
-		next, why := p.memoryOf(r.info.ID, r.basis)
+		next, why := p.memoryOf(r.id, r.basis)
 		kept[i] = next
-		part := RuleReport{Rule: r.info.ID, Why: why}
+		part := RuleReport{Rule: r.id, Why: why}
 		for _, place := range states[i].keys {
 			part.add(m.table[place])
 		}
