@@ -143,9 +143,9 @@ func TestFetchSurvivesWhatFailoverBrings(t *testing.T) {
 			cluster, c := fakeClient(t, 3)
 			send(t, c, 60)
 			if e != nil {
-				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: e, Count: 3})
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: e, Count: 2})
 			} else {
-				left := 3
+				left := 2
 				cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 					if left--; left < 0 {
 						return nil, nil, false
@@ -211,7 +211,7 @@ func TestFetchFollowsTheLeader(t *testing.T) {
 	cluster, c := fakeClient(t, 4, kfake.NumBrokers(3))
 	inGeneration(t, c, groupConfig("g", "in"), func(ctx context.Context, claim *Claim) {
 		total := 0
-		for round := range int32(6) {
+		for round := range int32(4) {
 			for p := range int32(4) {
 				if err := cluster.MoveTopicPartition("in", p, (p+round)%3); err != nil {
 					t.Error(err)
@@ -223,8 +223,8 @@ func TestFetchFollowsTheLeader(t *testing.T) {
 				t.Errorf("%d skipped", skipped)
 			}
 		}
-		if total != 240 {
-			t.Errorf("%d records, want 240", total)
+		if total != 160 {
+			t.Errorf("%d records, want 160", total)
 		}
 	})
 }
@@ -327,7 +327,7 @@ func TestFetchStopsAtTheBudget(t *testing.T) {
 		var held []*event.Batch
 		bytesHeld, records := 0, 0
 		for {
-			fctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			fctx, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
 			b, err := claim.Fetch(fctx)
 			cancel()
 			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
@@ -345,7 +345,7 @@ func TestFetchStopsAtTheBudget(t *testing.T) {
 			t.Errorf("%d bytes are held with a budget of 3 MiB", bytesHeld)
 		}
 		before := requests.Hits()
-		time.Sleep(4 * cfg.MaxWait)
+		time.Sleep(2 * cfg.MaxWait)
 		if after := requests.Hits(); after != before {
 			t.Errorf("%d requests went out while the budget was used up", after-before)
 		}
@@ -559,14 +559,15 @@ func TestRevocationEndsFetchAndRefusesCommits(t *testing.T) {
 	t.Parallel()
 	_, c := fakeClient(t, 2)
 	send(t, c, 10)
+	var wg sync.WaitGroup
+	second, stop := context.WithCancel(testContext(t))
+	defer wg.Wait()
+	defer stop()
 	inGeneration(t, c, groupConfig("g", "in"), func(ctx context.Context, claim *Claim) {
 		got, _ := fetchN(ctx, t, claim, 10)
 		if len(got) != 10 {
 			t.Error(len(got))
 		}
-		second, stop := context.WithCancel(ctx)
-		defer stop()
-		var wg sync.WaitGroup
 		wg.Go(func() {
 			_ = c.Consume(second, groupConfig("g", "in"), func(ctx context.Context, _ *Claim) error {
 				<-ctx.Done()
@@ -591,8 +592,6 @@ func TestRevocationEndsFetchAndRefusesCommits(t *testing.T) {
 		if err := claim.Commit(context.Background(), event.Offsets{own[0].Source: 3}); err != nil { // still a member, about to join anew
 			t.Errorf("commit while giving back: %v", err)
 		}
-		stop()
-		wg.Wait()
 	})
 }
 

@@ -94,7 +94,7 @@ func partitioner(b *bench) {
 	}
 	b.must(b.client.Send(b.ctx, b.topic, messages))
 	seen := 0
-	for _, r := range b.drain(nil) {
+	for _, r := range b.drain(nil, 0) {
 		if string(r.value) != "ours" {
 			continue
 		}
@@ -121,7 +121,7 @@ func roundTrip(b *bench) {
 			b.Fatalf("partition %d: %v", p, err)
 		}
 	}
-	got := b.drain(nil)
+	got := b.drain(nil, 0)
 	if len(got) != len(sent) {
 		b.Fatalf("%d records, want %d", len(got), len(sent))
 	}
@@ -173,7 +173,7 @@ func codecs(b *bench) {
 		want += len(records)
 	}
 	seen := map[string]bool{}
-	for _, r := range b.drain(nil) {
+	for _, r := range b.drain(nil, 0) {
 		if !bytes.HasSuffix(r.value, value) {
 			b.Fatalf("offset %d holds %.40q...", r.offset, r.value)
 		}
@@ -196,7 +196,7 @@ func bigMessages(b *bench) {
 			}
 		}
 	}
-	got := b.drain(nil)
+	got := b.drain(nil, 0)
 	sizes := map[int]int{}
 	for _, r := range got {
 		sizes[len(r.value)]++
@@ -212,7 +212,7 @@ func bigMessages(b *bench) {
 	if !errors.As(err, &rejected) || len(rejected.Messages) != 1 || rejected.Messages[0] != 1 {
 		b.Errorf("error of a message that is too large: %v", err)
 	}
-	if n := len(b.drain(nil)); n != 11 {
+	if n := len(b.drain(nil, 0)); n != 11 {
 		b.Errorf("%d records after the refusal, want 11", n)
 	}
 }
