@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	createTries   = 20
-	createBackoff = 100 * time.Millisecond
+	createTries        = 14
+	createBackoff      = 10 * time.Millisecond
+	longestCreatePause = time.Second
 )
 
 // TopicSpec says how a topic is to be created.
@@ -29,7 +30,7 @@ func (c *Client) EnsureTopic(ctx context.Context, spec TopicSpec) (Shape, error)
 	var last error
 	for try := range createTries {
 		if try > 0 {
-			if err := pause(ctx, createBackoff*time.Duration(min(try, 10))); err != nil {
+			if err := pause(ctx, min(createBackoff<<try, longestCreatePause)); err != nil {
 				return Shape{}, c.explained("create topic "+spec.Name, errors.Join(last, err))
 			}
 		}
