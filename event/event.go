@@ -357,21 +357,6 @@ func parseInt(s string) (int64, bool) {
 	return int64(x), true
 }
 
-// ParseAddr reads an IPv4 or IPv6 address, also in brackets; a zone is left out, and IPv4 written as IPv6 is IPv4.
-func ParseAddr(s string) (netip.Addr, bool) {
-	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
-		s = s[1 : len(s)-1]
-	}
-	if i := strings.IndexByte(s, '%'); i > 0 {
-		s = s[:i]
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	return a.Unmap(), true
-}
-
 // AppendTime appends an instant as RFC 3339 in UTC with milliseconds.
 func AppendTime(dst []byte, ms int64) []byte {
 	return time.UnixMilli(ms).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
