@@ -73,23 +73,69 @@ func (a *atom) negated() string {
 // literals is the right side of `in [...]`, of one class.
 type literals struct {
 	texts map[string]struct{} // where there are more than a few
+	addrs map[netip.Addr]struct{}
+	whole map[int64]struct{} // numbers that a float64 holds exactly
 	vals  []val
 }
 
-// fewLiterals is up to how many texts are compared one after the other.
+// fewLiterals is up to how many literals are compared one after the other.
 const fewLiterals = 6
 
-func (s *literals) has(cls class, v *val) bool {
-	if s.texts != nil {
-		_, ok := s.texts[v.text]
-		return ok
+// index makes a set of many literals.
+func (s *literals) index(cls class) {
+	if len(s.vals) <= fewLiterals {
+		return
 	}
-	for i := range s.vals {
-		if compareVals(opEqual, cls, v, &s.vals[i]) {
-			return true
+	switch cls {
+	case classText:
+		s.texts = make(map[string]struct{}, len(s.vals))
+		for i := range s.vals {
+			s.texts[s.vals[i].text] = struct{}{}
+		}
+	case classAddr:
+		s.addrs = make(map[netip.Addr]struct{}, len(s.vals))
+		for i := range s.vals {
+			s.addrs[s.vals[i].addr] = struct{}{}
+		}
+	case classNumber:
+		whole := make(map[int64]struct{}, len(s.vals))
+		for i := range s.vals {
+			n := s.vals[i].num
+			if !n.whole || n.i > maxExact || n.i < -maxExact {
+				return
+			}
+			whole[n.i] = struct{}{}
+		}
+		s.whole = whole
+	}
+}
+
+// maxExact is the greatest whole number up to which every one has a float64 of its own.
+const maxExact = 1 << 53
+
+func (s *literals) has(cls class, v *val) bool {
+	ok := false
+	switch {
+	case s.texts != nil:
+		_, ok = s.texts[v.text]
+	case s.addrs != nil:
+		_, ok = s.addrs[v.addr]
+	case s.whole != nil:
+		n := v.num.i
+		if !v.num.whole {
+			if n = int64(v.num.f); float64(n) != v.num.f {
+				return false
+			}
+		}
+		_, ok = s.whole[n]
+	default:
+		for i := range s.vals {
+			if compareVals(opEqual, cls, v, &s.vals[i]) {
+				return true
+			}
 		}
 	}
-	return false
+	return ok
 }
 
 func (a *atom) eval(x *env) bool {

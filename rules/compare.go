@@ -17,7 +17,7 @@ import (
 // Bounds on one regular expression: RE2 runs in time that grows with the size of its program.
 const (
 	maxRegexBytes   = 8 << 10
-	maxRegexProgram = 10_000
+	maxRegexProgram = 4_000
 )
 
 func (c *compiler) comparison(x *ast.BinaryNode) *node {

@@ -28,8 +28,15 @@ type Options struct {
 
 // setCompiler compiles units into a set.
 type setCompiler struct {
-	opts Options
-	list *diag.List
+	opts       Options
+	list       *diag.List
+	conditions []placed // of the rule under way
+}
+
+// placed is a condition with its place, for what Lint finds.
+type placed struct {
+	doc  conditionDoc
+	cond *Condition
 }
 
 // Compile compiles units into a set. Every mistake is reported with its place; a rule with a mistake is not in the set, so that a
@@ -95,6 +102,7 @@ func (c *setCompiler) overrides(set *Set, first map[string]*Unit, overrides map[
 func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	before := len(*c.list)
 	d := u.rule
+	c.conditions = nil
 	plain := d.plain
 	r := &plain
 	r.File, r.Line, r.schema = u.File, u.Line, c.opts.Schema
@@ -114,6 +122,7 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	c.alert(r, d)
 	c.checkPlain(r, d)
 	c.tests(r, d)
+	r.conditions = c.conditions
 	r.hash()
 	return r, !(*c.list)[before:].HasErrors()
 }
@@ -125,15 +134,13 @@ func (c *setCompiler) condition(d conditionDoc, opts ConditionOptions) *Conditio
 	}
 	opts.Lists = c.opts.Lists
 	cond, problems := compileCondition(d.src, c.opts.Schema, opts)
-	n := d.node.Into(c.list)
-	failed := false
 	for _, p := range problems {
-		d.report(n, p)
-		failed = failed || !p.warning
+		d.report(d.node.Into(c.list), p)
 	}
-	if failed {
+	if len(problems) > 0 {
 		return nil
 	}
+	c.conditions = append(c.conditions, placed{d, cond})
 	return cond
 }
 
@@ -196,6 +203,11 @@ func (c *setCompiler) key(d textDoc, at int, text string) (operand, bool) {
 }
 
 func compileKey(text string, s *event.Schema) (operand, []problem) {
+	if id, ok := s.Lookup(text); ok { // names that conditions write otherwise, such as @timestamp, stand here as they are
+		if t := s.Type(id); t != event.Object && t != event.Elements {
+			return operand{name: text, field: text, id: id, typ: t, cls: classOf(t)}, nil
+		}
+	}
 	p, bad := parse(text)
 	if bad != nil {
 		return operand{}, []problem{*bad}

@@ -37,7 +37,7 @@ type Condition struct {
 }
 
 // CompileCondition compiles a condition over a schema's fields. Every mistake is reported at once, with lines and columns of the
-// text; where there is an error the condition is nil.
+// text; the condition is nil then.
 func CompileCondition(src string, s *event.Schema, opts ConditionOptions) (*Condition, diag.List) {
 	c, problems := compileCondition(src, s, opts)
 	var out diag.List
@@ -46,13 +46,12 @@ func CompileCondition(src string, s *event.Schema, opts ConditionOptions) (*Cond
 		if name == "" {
 			name = "condition"
 		}
-		d := p.diagnostic(name, src)
-		out = append(out, d)
+		out = append(out, p.diagnostic(name, src))
 	}
-	if out.HasErrors() {
+	if len(out) > 0 {
 		return nil, out
 	}
-	return c, out
+	return c, nil
 }
 
 func (p problem) diagnostic(file, src string) diag.Diagnostic {
@@ -72,8 +71,10 @@ func compileCondition(src string, s *event.Schema, opts ConditionOptions) (*Cond
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	for _, u := range unguarded(root) {
-		c.problems = append(c.problems, u.problem(!opts.Guarded))
+	if opts.Guarded {
+		for _, u := range unguarded(root) {
+			c.problems = append(c.problems, u.problem(false))
+		}
 	}
 	out := &Condition{root: root}
 	out.collectFields()
@@ -130,6 +131,16 @@ func (c *Condition) evalCount(e *event.Event, count int64) bool {
 
 // Fields is the names of the fields that the condition looks at, sorted. The caller must not write to it.
 func (c *Condition) Fields() []string { return c.fields }
+
+// Unguarded is the tests that also hold where their field is absent, though nothing beside them says that this is meant: each in
+// words, such as `user.name != "x" also holds where user.name is absent`.
+func (c *Condition) Unguarded() []string {
+	var out []string
+	for _, u := range unguarded(c.root) {
+		out = append(out, u.problem(true).message)
+	}
+	return out
+}
 
 // FieldIDs is the ids of Fields, in the same order.
 func (c *Condition) FieldIDs() []event.FieldID { return c.ids }

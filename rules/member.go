@@ -147,12 +147,7 @@ func (a *atom) finish() {
 		shown[i] = s.vals[i].shown
 	}
 	a.object = "[" + strings.Join(shown, ", ") + "]"
-	if a.cls == classText && len(s.vals) > fewLiterals {
-		s.texts = make(map[string]struct{}, len(s.vals))
-		for i := range s.vals {
-			s.texts[s.vals[i].text] = struct{}{}
-		}
-	}
+	s.index(a.cls)
 }
 
 // networks compiles the right side of `in cidr("a", "b")`.

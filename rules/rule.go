@@ -135,6 +135,8 @@ type Rule struct {
 	variants  map[string][]variant
 	globs     []string
 	overrides []string // why, for humans
+
+	conditions []placed
 }
 
 // variant is the rule as overrides make it, until an instant.

@@ -22,7 +22,6 @@ type Unit struct {
 	File string
 	Line int
 
-	at       diag.Node
 	names    []string
 	rule     *ruleDoc
 	override *overrideDoc
@@ -126,7 +125,7 @@ func parseUnit(doc diag.Node) *Unit {
 		return nil
 	}
 	file, line, _ := doc.Pos()
-	u := &Unit{File: file, Line: line, at: doc}
+	u := &Unit{File: file, Line: line}
 	switch {
 	case m.Has("override"):
 		u.Override = true
@@ -200,9 +199,12 @@ func (u *Unit) takeNames(text string) {
 	if text == countName {
 		return
 	}
-	if p, bad := parse(text); bad == nil {
-		u.names = append(u.names, p.names()...)
+	p, bad := parse(text)
+	if bad != nil {
+		u.names = append(u.names, text) // an odd name; it is checked when the rule is compiled
+		return
 	}
+	u.names = append(u.names, p.names()...)
 }
 
 func texts(n diag.Node) []string {
