@@ -10,7 +10,8 @@ type act struct {
 	action, outcome, reason string
 	who                     *person
 	ip                      string
-	target, targetID        string // a kind of thing, and which
+	target, targetID        string  // a kind of thing, and which
+	user                    *person // the target, where it is somebody
 	records                 int
 	role                    string
 }
@@ -73,13 +74,19 @@ func (g *Generator) app(t *tenant, a *act, at int64) Message {
 	if a.targetID != "" {
 		b = appendField(b, "id", a.targetID)
 	}
+	if a.user != nil {
+		b = append(b, `,"user":{"id":`...)
+		b = appendJSON(b, a.user.id)
+		b = appendField(b, "name", a.user.login)
+		b = append(b, '}')
+	}
 	b = append(b, '}')
 	b = append(b, `,"source":{"ip":`...)
 	b = appendJSON(b, a.ip)
 	b = appendField(b, "user_agent", agents[g.rng.IntN(len(agents))])
 	b = append(b, '}')
 	if a.role != "" {
-		b = append(b, `,"changes":{"role":`...)
+		b = append(b, `,"details":{"role":`...)
 		b = appendJSON(b, a.role)
 		b = append(b, '}')
 	}
@@ -88,6 +95,8 @@ func (g *Generator) app(t *tenant, a *act, at int64) Message {
 		b = strconv.AppendInt(b, int64(a.records), 10)
 		b = append(b, '}')
 	}
+	b = appendField(b, "tenant", t.name)
+	b = appendField(b, "service", "inbox")
 	b = append(b, '}')
 	return g.message(t, TopicApp, a.who.key, b, at)
 }

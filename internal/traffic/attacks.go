@@ -182,7 +182,7 @@ func escalate(g *Generator, t *tenant) script {
 		return func(at int64) Message { return g.cloudtrail(t, at, c) }
 	}
 	return script{Attack: Attack{Name: "privilege escalation in the cloud account", Rule: "cloudtrail-admin-policy-attached", Key: map[string]string{
-		"cloud.account.id": t.account, "aws.cloudtrail.userIdentity.arn": "arn:aws:sts::" + t.account + ":assumed-role/ci-build/" + who.session}}, takes: 6 * time.Second,
+		"cloud.account.id": t.account, "user.name": who.name}}, takes: 6 * time.Second,
 		steps: []func(int64) Message{
 			do(call{source: "sts.amazonaws.com", name: "GetCallerIdentity", readOnly: true}),
 			do(call{source: "iam.amazonaws.com", name: "ListUsers", readOnly: true}),
@@ -199,14 +199,14 @@ func silenceAudit(g *Generator, t *tenant) script {
 		return func(at int64) Message { return g.cloudtrail(t, at, c) }
 	}
 	return script{Attack: Attack{Name: "audit logging switched off", Rule: "cloudtrail-logging-disabled", Key: map[string]string{
-		"cloud.account.id": t.account, "aws.cloudtrail.userIdentity.arn": "arn:aws:iam::" + t.account + ":user/" + who.login}}, takes: 5 * time.Second,
+		"cloud.account.id": t.account, "user.name": who.login}}, takes: 5 * time.Second,
 		steps: []func(int64) Message{do("StopLogging"), do("DeleteTrail")}}
 }
 
 // disableMFA is a stolen session that takes the second factor away.
 func disableMFA(g *Generator, t *tenant) script {
 	who := g.person(t)
-	a := act{action: mfaDisabled, who: who, ip: g.hostile(), target: "user", targetID: who.id}
+	a := act{action: mfaDisabled, who: who, ip: g.hostile(), target: "user", user: who}
 	return script{Attack: Attack{Name: "second factor switched off", Rule: "app-mfa-disabled", Key: map[string]string{"user.name": who.login}},
 		steps: []func(int64) Message{func(at int64) Message { return g.app(t, &a, at) }}}
 }

@@ -137,7 +137,7 @@ func (g *Generator) administer(t *tenant) func(int64) (Message, int64) {
 			c := call{source: "iam.amazonaws.com", name: "CreateAccessKey", identity: user(who), ip: ip, parameters: `{"userName":"` + who.login + `"}`}
 			return g.cloudtrail(t, at, c), 0
 		case 2:
-			a := act{action: roleGranted, who: who, ip: ip, target: "user", targetID: g.person(t).id, role: "agent"}
+			a := act{action: roleGranted, who: who, ip: ip, target: "user", user: g.person(t), role: "agent"}
 			return g.app(t, &a, at), 0
 		}
 		c := harmlessChanges[g.rng.IntN(len(harmlessChanges))]

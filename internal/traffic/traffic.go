@@ -15,8 +15,8 @@ const TenantHeader = "tenant"
 const (
 	TopicNginx      = "logs.nginx.access"
 	TopicAuth       = "logs.auth"
-	TopicCloudTrail = "logs.cloudtrail"
-	TopicApp        = "logs.app"
+	TopicCloudTrail = "logs.aws.cloudtrail"
+	TopicApp        = "logs.app.audit"
 )
 
 // Topics is every topic that messages are for.
