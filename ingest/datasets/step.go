@@ -197,7 +197,7 @@ func (c *compiler) checkCapture(capture decode.Capture, id event.FieldID, at dia
 	}
 	if !ok {
 		at.ErrorfAt(capture.Offset+1, "%s is of type %s, and a capture of type %s cannot fill it", capture.Name, want, capture.Type).
-			Hint("for a time: httpdate, rfc3339 or epoch")
+			Hint("for a time: httpdate, rfc3339, slashdate or epoch")
 	}
 }
 

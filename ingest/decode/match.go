@@ -222,6 +222,9 @@ func (m *Match) measure(o *op, rest string) (n int, ok bool) {
 	case RFC3339:
 		c.millis, n = scanRFC3339(rest)
 		return n, n > 0
+	case SlashDate:
+		c.millis, n = scanSlashDate(rest)
+		return n, n > 0
 	case Epoch:
 		n = scanNumber(rest)
 		c.millis, ok = event.ParseEpoch(rest[:n])

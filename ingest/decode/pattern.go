@@ -36,18 +36,20 @@ const (
 	Last
 	// Path is a slash and all that follows before a question mark, a hash or a blank: the path of a URL.
 	Path
+	// SlashDate is `2026/10/10 13:55:36`, with a fraction or without, in UTC: the date of nginx's error log and of Go's log package.
+	SlashDate
 )
 
 // types is every type's name by its number.
 func types() []string {
-	return []string{"plain", "word", "int", "ip", "httpdate", "rfc3339", "epoch", "quoted", "rest", "last", "path"}
+	return []string{"plain", "word", "int", "ip", "httpdate", "rfc3339", "epoch", "quoted", "rest", "last", "path", "slashdate"}
 }
 
 // String is the type's name in a pattern.
 func (t Type) String() string { return types()[t] }
 
 // IsTime says whether the type reads an instant.
-func (t Type) IsTime() bool { return t == HTTPDate || t == RFC3339 || t == Epoch }
+func (t Type) IsTime() bool { return t == HTTPDate || t == RFC3339 || t == Epoch || t == SlashDate }
 
 // Capture is one `<name:type>` of a pattern.
 type Capture struct {

@@ -154,6 +154,39 @@ func scanRFC3339(s string) (millis int64, n int) {
 	return 0, 0
 }
 
+// scanSlashDate reads `2026/10/10 13:55:36` as UTC.
+func scanSlashDate(s string) (millis int64, n int) {
+	n = 19
+	if len(s) < n || s[4] != '/' || s[7] != '/' || s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return 0, 0
+	}
+	year, ok1 := digits(s[0:4])
+	month, ok2 := digits(s[5:7])
+	day, ok3 := digits(s[8:10])
+	hour, ok4 := digits(s[11:13])
+	minute, ok5 := digits(s[14:16])
+	second, ok6 := digits(s[17:19])
+	seconds, ok := civil(year, month, day, hour, minute, second)
+	if !(ok && ok1 && ok2 && ok3 && ok4 && ok5 && ok6) {
+		return 0, 0
+	}
+	fraction, more := milliseconds(s[n:])
+	return seconds*1000 + int64(fraction), n + more
+}
+
+// milliseconds reads a fraction of a second, cut off after the third digit, and how long its text is.
+func milliseconds(s string) (fraction, n int) {
+	if len(s) < 2 || s[0] != '.' || !isDigit(s[1]) {
+		return 0, 0
+	}
+	scale := 100
+	for n = 1; n < len(s) && isDigit(s[n]); n++ {
+		fraction += int(s[n]-'0') * scale
+		scale /= 10
+	}
+	return fraction, n
+}
+
 // civil is the Unix time of a date and a time of day in UTC; a day that does not exist is refused.
 func civil(year, month, day, hour, minute, second int) (seconds int64, ok bool) {
 	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {

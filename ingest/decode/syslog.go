@@ -256,14 +256,8 @@ func scanRFC3164(s string, received int64) (millis int64, n int) {
 		return 0, 0
 	}
 	n += 8
-	fraction := 0
-	if n+1 < len(s) && s[n] == '.' && isDigit(s[n+1]) {
-		scale := 100
-		for n++; n < len(s) && isDigit(s[n]); n++ {
-			fraction += int(s[n]-'0') * scale
-			scale /= 10
-		}
-	}
+	fraction, more := milliseconds(s[n:])
+	n += more
 	if year == 0 {
 		seconds, ok := nearest(month, dayOf, hour, minute, second, received)
 		if !ok {
