@@ -3,6 +3,7 @@ package event
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 func TestParseAddr(t *testing.T) {
@@ -39,4 +40,13 @@ func FuzzParseAddr(f *testing.F) {
 			t.Fatalf("%q: an address that is none", s)
 		}
 	})
+}
+
+func TestAppendTime(t *testing.T) {
+	for _, ms := range []int64{0, 1, 999, -1, 1795514400123, minMillis, maxMillis, minMillis - 1, maxMillis + 1, 951782400000, -62135596799001} {
+		want := time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+		if got := string(AppendTime(nil, ms)); got != want {
+			t.Errorf("%d: %s, want %s", ms, got, want)
+		}
+	}
 }

@@ -359,8 +359,24 @@ func parseInt(s string) (int64, bool) {
 
 // AppendTime appends an instant as RFC 3339 in UTC with milliseconds.
 func AppendTime(dst []byte, ms int64) []byte {
-	return time.UnixMilli(ms).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	if ms < minMillis || ms > maxMillis {
+		return time.UnixMilli(ms).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	}
+	t := time.UnixMilli(ms).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = appendPair(appendPair(dst, year/100), year%100)
+	dst = appendPair(append(dst, '-'), int(month))
+	dst = appendPair(append(dst, '-'), day)
+	dst = appendPair(append(dst, 'T'), hour)
+	dst = appendPair(append(dst, ':'), minute)
+	dst = appendPair(append(dst, ':'), second)
+	milli := t.Nanosecond() / 1e6
+	return append(appendPair(append(dst, '.', byte('0'+milli/100)), milli%100), 'Z')
 }
+
+// appendPair appends a number below 100 as two digits.
+func appendPair(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // addNumber appends a number that JSON wrote; whole says that it has neither fraction nor exponent.
 func (e *Event) addNumber(f FieldID, text string, whole bool) bool {

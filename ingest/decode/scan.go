@@ -130,7 +130,7 @@ func scanHTTPDate(s string) (millis int64, n int) {
 // scanRFC3339 reads an instant as event.ParseTime does, from the text that s begins with.
 func scanRFC3339(s string) (millis int64, n int) {
 	const shortest = 19 // 2006-01-02T15:04:05
-	if len(s) < shortest {
+	if len(s) < shortest || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':' {
 		return 0, 0
 	}
 	n = shortest
