@@ -1,6 +1,7 @@
 package rulesd_test
 
 import (
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -13,10 +14,10 @@ import (
 	"github.com/klaxonhq/klaxon/ingest/enrich"
 	"github.com/klaxonhq/klaxon/internal/diag"
 	"github.com/klaxonhq/klaxon/internal/lists"
+	"github.com/klaxonhq/klaxon/internal/traffic"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/klaxonhq/klaxon/rules"
 	rulesd "github.com/klaxonhq/klaxon/rules.d"
-	"io/fs"
 )
 
 // compile compiles the shipped rules against the shipped datasets.
@@ -60,7 +61,7 @@ func compile(t testing.TB) (*pipeline.Generation, *detectors.Program) {
 		t.FailNow()
 	}
 	g.NewNormalizer = func() *ingest.Normalizer {
-		return ingest.NewNormalizer(ingest.Options{Datasets: claimed, Schema: schema, Country: enrich.Embedded{}})
+		return ingest.NewNormalizer(ingest.Options{Datasets: claimed, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: traffic.TenantHeader}})
 	}
 	return g, program
 }
