@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -39,6 +39,8 @@ type ShardWrite struct {
 type ShardStore interface {
 	Claim(ctx context.Context, shard int32, topicID string) (Shard, error)
 	Apply(ctx context.Context, now time.Time, writes []ShardWrite) error
+	// Earlier is the checkpoint before the one at an offset, for when that one cannot be read; nil where there is none.
+	Earlier(ctx context.Context, shard int32, before int64) (at int64, checkpoint []byte, err error)
 }
 
 // DetectStats counts what the detect loop did.
@@ -135,18 +137,42 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 			zap.String("topic", g.HitsTopic), zap.Int32("shard", shard), zap.String("was", s.TopicID), zap.String("is", p.Source.TopicID))
 		o.Checkpoint = nil
 	case s.Checkpoint != nil:
-		memory, report, err := detectors.Restore(bytes.NewReader(s.Checkpoint), o.program)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the checkpoint of shard %d: %w", shard, err)
+		if err := g.restore(claimCtx, o, s.CheckpointAt, s.Checkpoint); err != nil {
+			return nil, err
 		}
-		g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", s.CheckpointAt), zap.Stringer("memory", report))
-		o.memory, o.next = memory, s.CheckpointAt
 	}
 	if o.memory == nil {
-		o.memory = detectors.NewMemory(o.program, rand.Uint64())
+		o.memory = detectors.NewMemory(o.program, seed(p.Source))
 	}
 	o.saved, o.Checkpoint = o.next, nil
 	return o, nil
+}
+
+// restore brings a shard's memory back from its checkpoint; where that cannot be read, from the one before; else from the log's
+// beginning, which is a gap if the log does not reach back far enough.
+func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint []byte) error {
+	shard := o.source.Partition
+	for checkpoint != nil {
+		memory, report, err := detectors.Restore(bytes.NewReader(checkpoint), o.program)
+		if err == nil {
+			g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Stringer("memory", report))
+			o.memory, o.next = memory, at
+			return nil
+		}
+		g.Log.Error("cannot read a checkpoint, trying the one before", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Error(err))
+		if at, checkpoint, err = g.Store.Earlier(ctx, shard, at); err != nil {
+			return fmt.Errorf("cannot read the checkpoints of shard %d: %w", shard, err)
+		}
+	}
+	g.Stats.Gaps.Add(1)
+	return nil
+}
+
+// seed is the same whoever owns the shard, and nobody outside can know the id of the hits topic.
+func seed(s event.Source) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%d", s.TopicID, s.Partition)
+	return h.Sum64()
 }
 
 func (g *detecting) loop(ctx context.Context) error {

@@ -30,18 +30,13 @@ type Generation struct {
 type Worker struct {
 	normalizer *ingest.Normalizer
 	matcher    *rules.Matcher
-	schema     *event.Schema
 	event      *event.Event
-	carry      map[*rules.Rule][]event.FieldID
 	frames     [hit.Shards]hit.Frame
 	sizes      [hit.Shards]int
 	keep       arena
 	doc        []byte
 	counts     WorkerCounts
-	// each and record are the state of the batch under way, so that no closure is made per record.
-	each   func(*event.Event)
-	record *event.Record
-	top    int64
+	each       func(*event.Event) // match, so that no closure is made per record
 }
 
 // WorkerCounts is what one batch came to.
@@ -58,12 +53,7 @@ const NoTime = int64(-1) << 62
 
 // NewWorker makes a worker of a generation.
 func NewWorker(g *Generation) *Worker {
-	w := &Worker{normalizer: g.NewNormalizer(), matcher: g.Rules.NewMatcher(), schema: g.Schema, event: event.New(g.Schema), carry: map[*rules.Rule][]event.FieldID{}}
-	for _, r := range g.Rules.Rules() {
-		for _, name := range r.Carry {
-			w.carry[r] = append(w.carry[r], g.Schema.ID(name))
-		}
-	}
+	w := &Worker{normalizer: g.NewNormalizer(), matcher: g.Rules.NewMatcher(), event: event.New(g.Schema)}
 	w.each = w.match
 	return w
 }
@@ -71,32 +61,47 @@ func NewWorker(g *Generation) *Worker {
 // Batch evaluates a batch and gives out the frames that it makes, none for a batch without hits. A frame is valid until out
 // returns. The frames of a shard cover the batch in order, and the last of them reaches to the batch's end.
 func (w *Worker) Batch(b *event.Batch, out func(shard int32, f *hit.Frame)) WorkerCounts {
-	w.keep.reset()
-	w.counts = WorkerCounts{Top: NoTime, Records: len(b.Records)}
-	for shard := range w.frames {
-		w.frames[shard] = hit.Frame{Kind: hit.Hits, Source: b.Source, Partitions: b.Partitions, First: b.First, Hits: w.frames[shard].Hits[:0]}
-		w.sizes[shard] = 0
-	}
+	w.begin(b.Source, b.Partitions, b.First)
 	for i := range b.Records {
 		r := &b.Records[i]
-		w.record = r
 		var dead *ingest.DeadLetter
 		if err := w.normalizer.Normalize(r, w.event, w.each); errors.As(err, &dead) {
 			w.counts.DeadLetters++
 		}
-		for shard := range w.frames {
-			if w.sizes[shard] > maxFrameBytes {
-				w.cut(int32(shard), r.Offset, out)
-			}
+		w.ended(r.Offset, out)
+	}
+	w.finish(b.Next, out)
+	return w.counts
+}
+
+// begin begins a batch at an offset.
+func (w *Worker) begin(s event.Source, partitions int32, first int64) {
+	w.keep.reset()
+	w.counts = WorkerCounts{Top: NoTime}
+	for shard := range w.frames {
+		w.frames[shard] = hit.Frame{Kind: hit.Hits, Source: s, Partitions: partitions, First: first, Hits: w.frames[shard].Hits[:0]}
+		w.sizes[shard] = 0
+	}
+}
+
+// ended says that a record's events were all evaluated: a frame that has grown large may end here.
+func (w *Worker) ended(offset int64, out func(shard int32, f *hit.Frame)) {
+	w.counts.Records++
+	for shard := range w.frames {
+		if w.sizes[shard] > maxFrameBytes {
+			w.cut(int32(shard), offset, out)
 		}
 	}
+}
+
+// finish ends a batch before an offset.
+func (w *Worker) finish(next int64, out func(shard int32, f *hit.Frame)) {
 	for shard := range w.frames {
 		if f := &w.frames[shard]; len(f.Hits) > 0 {
-			f.Last = b.Next - 1
+			f.Last = next - 1
 			out(int32(shard), f)
 		}
 	}
-	return w.counts
 }
 
 // cut gives a frame out that ends with a record, and begins the next one.
@@ -110,6 +115,9 @@ func (w *Worker) cut(shard int32, last int64, out func(shard int32, f *hit.Frame
 func (w *Worker) match(e *event.Event) {
 	w.counts.Events++
 	w.counts.Top = max(w.counts.Top, min(e.Time, e.Received))
+	if w.normalizer.ArchiveOnly(e) {
+		return
+	}
 	for _, m := range w.matcher.Match(e) {
 		w.hit(e, m)
 	}
@@ -117,12 +125,8 @@ func (w *Worker) match(e *event.Event) {
 
 func (w *Worker) hit(e *event.Event, m rules.Match) {
 	r := m.Rule
-	tenant := e.Tenant
-	if r.Together {
-		tenant = ""
-	}
-	h := hit.Hit{Rule: r.ID, Basis: r.Basis, Tenant: w.keep.text(tenant), Key: w.keep.key(m.Key), Offset: e.ID.Offset, Index: e.ID.Index,
-		RecordTime: e.ID.Time, Time: e.Time, Fields: w.fields(e, r)}
+	h := hit.Hit{Rule: r.ID, Basis: r.Basis, Tenant: w.keep.text(m.Tenant), Key: w.keep.key(m.Key), Offset: e.ID.Offset, Index: e.ID.Index,
+		RecordTime: e.ID.Time, Time: e.Time, Fields: w.fields(r)}
 	shard := hit.ShardOf(h.Tenant, h.Rule, h.Key)
 	if r.Count == nil {
 		if w.sizes[shard] < maxFrameBytes {
@@ -137,16 +141,18 @@ func (w *Worker) hit(e *event.Event, m rules.Match) {
 }
 
 // fields copies what the rule's texts need. Values beyond the bounds are left out: the texts print three.
-func (w *Worker) fields(e *event.Event, r *rules.Rule) []hit.Field {
-	ids := w.carry[r]
-	if len(ids) == 0 {
+func (w *Worker) fields(r *rules.Rule) []hit.Field {
+	if len(r.Carry) == 0 {
 		return nil
 	}
-	out := w.keep.fields(len(ids))
-	for i, id := range ids {
-		f := hit.Field{Name: r.Carry[i]}
-		for v := e.First(id); v != nil && len(f.Values) < maxCarriedValues; v = e.Next(v) {
-			f.Values = append(f.Values, w.keep.text(clip(v.Text(), maxCarriedBytes)))
+	out := w.keep.fields(len(r.Carry))
+	for i, name := range r.Carry {
+		f := hit.Field{Name: name}
+		for _, v := range w.matcher.Carried(r, i) {
+			if len(f.Values) == maxCarriedValues {
+				break
+			}
+			f.Values = append(f.Values, w.keep.text(clip(v, maxCarriedBytes)))
 		}
 		out = append(out, f)
 	}

@@ -50,8 +50,8 @@ type TLSConfig struct{ CAFile, CertFile, KeyFile, ServerName string }
 // SASLConfig says who klaxon is to the brokers.
 type SASLConfig struct{ Mechanism, Username, Password string }
 
-// TenantConfig says whose an event is: the header's value, else the fixed name.
-type TenantConfig struct{ Header, Default string }
+// TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
+type TenantConfig struct{ Header, Topic, Field, Default string }
 
 // DatasetsConfig names folders with datasets beside the shipped ones.
 type DatasetsConfig struct{ Dirs []string }
@@ -126,7 +126,7 @@ func defaultConfig() Config {
 		Tenant:  TenantConfig{Default: "default"},
 		Rules:   RulesConfig{Shipped: true},
 		Store:   StoreConfig{Path: "data/klaxon.db"},
-		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1_000_000},
+		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1 << 16},
 		Deliver: DeliverConfig{AlertsTopic: "klaxon.alerts"},
 		Roles:   allRoles[:],
 		Admin:   AdminConfig{Listen: "127.0.0.1:9464"},
@@ -318,7 +318,10 @@ func (r configReader) tenant(n diag.Node, c *TenantConfig) {
 		return
 	}
 	if m, ok := n.Map(); ok {
-		c.Header = m.Get("header").Text()
+		c.Header, c.Topic, c.Field = m.Get("header").Text(), m.Get("topic").Text(), m.Get("field").Text()
+		if t := m.Get("topic"); t.Exists() && !strings.Contains(c.Topic, "{tenant}") {
+			t.Errorf("says nothing of the tenant").Hint("write {tenant} where the topic names it, as in logs.{tenant}.*")
+		}
 		set(&c.Default, m.Get("default").Text())
 		m.Done()
 	}
@@ -415,7 +418,7 @@ func (r configReader) detect(n diag.Node, c *DetectConfig) {
 	set(&c.Lateness, m.Get("lateness").Duration())
 	set(&c.Idle, m.Get("idle").Duration())
 	set(&c.Checkpoint, m.Get("checkpoint").Duration())
-	if k := m.Get("max_keys"); k.Exists() {
+	if k := m.Get("max_keys_per_shard"); k.Exists() {
 		c.MaxKeys = int(k.Int(1000, 100_000_000))
 	}
 	m.Done()

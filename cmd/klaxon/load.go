@@ -1,0 +1,107 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+
+	"github.com/klaxonhq/klaxon/detectors"
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/event/ecs"
+	"github.com/klaxonhq/klaxon/ingest"
+	"github.com/klaxonhq/klaxon/ingest/datasets"
+	"github.com/klaxonhq/klaxon/ingest/enrich"
+	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/lists"
+	"github.com/klaxonhq/klaxon/pipeline"
+	"github.com/klaxonhq/klaxon/rules"
+	"github.com/klaxonhq/klaxon/rules.d"
+)
+
+// sources says where rules, datasets and lists come from, and what the normaliser is told.
+type sources struct {
+	datasets, rules, lists []fs.FS
+	tenant                 TenantConfig
+	recordBytes            int
+	limits                 detectors.Limits
+}
+
+// loaded is one generation: everything that decides what becomes of an event, compiled together.
+type loaded struct {
+	pipeline.Generation
+	program  *detectors.Program
+	datasets *datasets.Set
+	lists    *lists.Registry
+	units    []*rules.Unit
+}
+
+// sources is what a configuration names, the shipped units included.
+func (c *Config) sources() sources {
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, recordBytes: c.Limits.RecordBytes,
+		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
+	s.lists = append(s.lists, rulesd.Lists())
+	if c.Rules.Shipped {
+		s.rules = append(s.rules, rulesd.FS())
+	}
+	s.datasets = append(s.datasets, dirs(c.Datasets.Dirs)...)
+	s.rules = append(s.rules, dirs(c.Rules.Dirs)...)
+	s.lists = append(s.lists, dirs(c.Rules.Lists)...)
+	return s
+}
+
+func dirs(paths []string) []fs.FS {
+	out := make([]fs.FS, len(paths))
+	for i, p := range paths {
+		out[i] = os.DirFS(p)
+	}
+	return out
+}
+
+// load compiles a generation. Whatever is wrong anywhere is in the list; with errors in it the generation is nil.
+func load(s sources) (*loaded, diag.List) {
+	var list diag.List
+	g := &loaded{lists: lists.Load(os.DirFS(os.DevNull), &diag.List{})}
+	for _, fsys := range s.lists {
+		g.lists.LoadInto(fsys, &list)
+	}
+	g.units = rules.LoadFiles(s.rules, &list)
+	sets := datasets.LoadFiles(s.datasets, &list)
+	schema, err := ecs.Schema()
+	if err != nil {
+		return nil, append(list, diag.Diagnostic{File: "ecs", Message: err.Error()})
+	}
+	schema, more := datasets.Extend(schema, sets)
+	list = append(list, more...)
+	var names []string
+	for _, u := range g.units {
+		names = append(names, u.FieldNames()...)
+	}
+	if schema, err = rules.ExtendSchema(schema, names); err != nil {
+		return nil, append(list, diag.Diagnostic{File: "rules", Message: err.Error()})
+	}
+	if schema, err = schema.Extend(printedFields()...); err != nil {
+		return nil, append(list, diag.Diagnostic{File: "schema", Message: err.Error()})
+	}
+	g.Schema = schema
+	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition})
+	list = append(list, more...)
+	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists})
+	list = append(list, more...)
+	if list.HasErrors() {
+		return nil, list
+	}
+	if g.program, more = detectors.Compile(g.Rules, s.limits); more.HasErrors() {
+		return nil, append(list, more...)
+	}
+	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes}
+	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
+	return g, list
+}
+
+// condition compiles a condition of a dataset with the language of the rules.
+func (g *loaded) condition(src string, s *event.Schema) (datasets.Condition, diag.List) {
+	c, list := rules.CompileCondition(src, s, rules.ConditionOptions{Lists: g.lists})
+	if list.HasErrors() {
+		return nil, list
+	}
+	return c, list
+}
