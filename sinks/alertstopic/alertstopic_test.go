@@ -1,0 +1,135 @@
+package alertstopic_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klaxonhq/klaxon/alert"
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/sinks/alertstopic"
+)
+
+type record struct {
+	topic, key, value string
+	headers           map[string]string
+}
+
+type topic struct {
+	records []record
+	err     error
+}
+
+func (p *topic) Send(_ context.Context, name string, key, value []byte, headers []event.Header) error {
+	if p.err != nil {
+		return p.err
+	}
+	r := record{topic: name, key: string(key), value: string(value), headers: map[string]string{}}
+	for _, h := range headers {
+		r.headers[h.Key] = string(h.Value)
+	}
+	p.records = append(p.records, r)
+	return nil
+}
+
+// documented returns the example of docs/alerts-topic.md, its key, and the names of headers and fields that stand in its tables.
+func documented(t *testing.T) (a alert.Alert, raw, key, text string) {
+	t.Helper()
+	b, err := os.ReadFile("../../docs/alerts-topic.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = string(b)
+	_, rest, _ := strings.Cut(text, "Key: `")
+	key, rest, _ = strings.Cut(rest, "`")
+	_, rest, _ = strings.Cut(rest, "```json\n")
+	raw, _, _ = strings.Cut(rest, "```")
+	d := json.NewDecoder(strings.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil {
+		t.Fatalf("the example is no alert: %v", err)
+	}
+	return a, raw, key, text
+}
+
+// TestDocumented: what is written is what the documentation shows, byte for byte, and every header and field is explained.
+func TestDocumented(t *testing.T) {
+	a, raw, key, text := documented(t)
+	body, err := json.Marshal(&a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &topic{}
+	s, err := alertstopic.New(p, "klaxon.alerts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := incidents.Message{ID: a.RevisionID(), Type: incidents.TypeAlert, Subject: a.ID, Revision: a.Revision, Body: body}
+	ref, err := s.Deliver(context.Background(), m)
+	if err != nil || ref != "klaxon.alerts" || len(p.records) != 1 {
+		t.Fatal(ref, err, p.records)
+	}
+	var example bytes.Buffer
+	if err := json.Compact(&example, []byte(raw)); err != nil {
+		t.Fatal(err)
+	}
+	want := record{topic: "klaxon.alerts", key: key, value: example.String(), headers: map[string]string{
+		"klaxon-alert-id": a.ID, "klaxon-revision": "2", "klaxon-rule": "ssh-bruteforce", "klaxon-severity": "high", "klaxon-tenant": "acme",
+		"content-type": "application/json",
+	}}
+	if diff := cmp.Diff(want, p.records[0], cmp.AllowUnexported(record{})); diff != "" {
+		t.Errorf("documented -, written +:\n%s", diff)
+	}
+	for name := range p.records[0].headers {
+		if !strings.Contains(text, "| `"+name+"` |") {
+			t.Errorf("the header %s is not documented", name)
+		}
+	}
+	full, err := json.Marshal(alert.Alert{Key: []alert.Field{{}}, Fields: []alert.Field{{}}, Degraded: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(full, &fields); err != nil {
+		t.Fatal(err)
+	}
+	for name := range fields {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("the field %s is not documented", name)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	down := errors.New("broker is down")
+	for _, c := range []struct {
+		name      string
+		m         incidents.Message
+		err       error
+		permanent bool
+	}{
+		{"an incident", incidents.Message{Type: incidents.TypeIncident, Body: []byte(`{}`)}, nil, true},
+		{"no JSON", incidents.Message{Type: incidents.TypeAlert, Body: []byte(`{`)}, nil, true},
+		{"a broker that is down", incidents.Message{Type: incidents.TypeAlert, Body: []byte(`{"severity":"low"}`)}, down, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := alertstopic.New(&topic{err: c.err}, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.Deliver(context.Background(), c.m)
+			if err == nil || errors.Is(err, incidents.ErrPermanent) != c.permanent || c.err != nil && !errors.Is(err, c.err) {
+				t.Errorf("%v, permanent %v", err, errors.Is(err, incidents.ErrPermanent))
+			}
+		})
+	}
+	if _, err := alertstopic.New(nil, "x"); err == nil {
+		t.Error("made without a producer")
+	}
+}
