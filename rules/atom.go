@@ -253,9 +253,6 @@ func compareVals(op atomOp, cls class, l, r *val) bool {
 
 // listedAddr looks up text that holds an address, as vendors' fields do.
 func listedAddr(l *lists.List, text string) bool {
-	if !addressLike(text) {
-		return false
-	}
 	a, ok := event.ParseAddr(text)
 	return ok && l.HasAddr(a)
 }

@@ -109,7 +109,7 @@ func operators(op string) atomOp {
 }
 
 func foldedName(op string) string {
-	for _, f := range foldedOperators {
+	for _, f := range foldedOperators() {
 		if f[1] == op {
 			return f[0]
 		}
@@ -257,8 +257,8 @@ func (c *compiler) lowerCase(o *operand, r *side) bool {
 		c.fail(r.at, fmt.Sprintf("write %q", strings.ToLower(r.text)), "%s is in lower case, and %q is not", o.name, r.text)
 		return false
 	}
-	if o.fn == fnWeekday && !slices.Contains(weekdayNames[:], r.text) {
-		c.fail(r.at, diag.DidYouMean(r.text, weekdayNames[:]), "%q is no day of the week: sunday, monday, tuesday, …", r.text)
+	if o.fn == fnWeekday && !slices.Contains(weekdayNames(), r.text) {
+		c.fail(r.at, diag.DidYouMean(r.text, weekdayNames()), "%q is no day of the week: sunday, monday, tuesday, …", r.text)
 		return false
 	}
 	return true

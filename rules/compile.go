@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/internal/diag"
@@ -31,6 +32,7 @@ type setCompiler struct {
 	opts       Options
 	list       *diag.List
 	conditions []placed // of the rule under way
+	scratch    *sync.Pool
 }
 
 // placed is a condition with its place, for what Lint finds.
@@ -43,7 +45,7 @@ type placed struct {
 // caller who wants all or nothing looks at the list first. The set is never nil.
 func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 	var list diag.List
-	c := &setCompiler{opts: opts, list: &list}
+	c := &setCompiler{opts: opts, list: &list, scratch: &sync.Pool{New: func() any { return event.New(opts.Schema) }}}
 	set := &Set{schema: opts.Schema, byID: map[string]*Rule{}, options: opts}
 	first := map[string]*Unit{}
 	overrides := map[string][]*overrideDoc{}
@@ -105,7 +107,7 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	c.conditions = nil
 	plain := d.plain
 	r := &plain
-	r.File, r.Line, r.schema = u.File, u.Line, c.opts.Schema
+	r.File, r.Line, r.schema, r.scratch = u.File, u.Line, c.opts.Schema, c.scratch
 	r.Where = c.condition(d.where, ConditionOptions{})
 	for _, x := range d.except {
 		if w := c.condition(x.where, ConditionOptions{Guarded: true}); w != nil {

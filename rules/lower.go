@@ -201,7 +201,7 @@ func (c *compiler) unknownFunction(at int, name string) {
 
 func functionNames() []string {
 	names := []string{"has", "any", "all", "field", "cidr", "list", "lower", "domain", "len", "hour", "weekday", "subnet"}
-	for _, f := range foldedOperators {
+	for _, f := range foldedOperators() {
 		names = append(names, f[0])
 	}
 	return names

@@ -191,7 +191,7 @@ func (m *Matcher) Carried(r *Rule, i int) []string {
 
 // values appends an operand's distinct values in their usual form.
 func (m *Matcher) values(dst []string, o *operand, limit int, cut *int64) []string {
-	if o.count {
+	if o.count || m.e == nil {
 		return dst
 	}
 	for v := m.e.First(o.id); v != nil; v = m.e.Next(v) {

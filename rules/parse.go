@@ -38,12 +38,12 @@ type parsed struct {
 
 // foldedOperators are the operators that disregard case, with the operator of expr that takes their place in the syntax tree. No
 // replacement is longer, so that every position stays.
-var foldedOperators = [...][2]string{
-	{"iequals", "=="}, {"icontains", "contains"}, {"istartsWith", "startsWith"}, {"iendsWith", "endsWith"}, {"imatches", "matches"},
+func foldedOperators() [5][2]string {
+	return [5][2]string{{"iequals", "=="}, {"icontains", "contains"}, {"istartsWith", "startsWith"}, {"iendsWith", "endsWith"}, {"imatches", "matches"}}
 }
 
 func foldedOperator(word string) (string, bool) {
-	for _, f := range foldedOperators {
+	for _, f := range foldedOperators() {
 		if f[0] == word {
 			return f[1], true
 		}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"sync"
 	"time"
 
 	"github.com/klaxonhq/klaxon/event"
@@ -132,6 +133,7 @@ type Rule struct {
 	keys      []operand
 	carry     []operand
 	schema    *event.Schema
+	scratch   *sync.Pool // of *event.Event, for SeverityOf
 	variants  map[string][]variant
 	globs     []string
 	overrides []string // why, for humans
@@ -166,15 +168,21 @@ func (r *Rule) resolve(tenant string, ms int64) *Rule {
 func (r *Rule) Overridden() []string { return r.overrides }
 
 // SeverityOf is the severity of an alert that counted so many events (1 where there is no clause). Get answers the values of the
-// fields in Count.By and Carry. Alerts are rare, and so this may allocate.
+// fields in Count.By and Carry, which are copied into nothing that outlives the call.
 func (r *Rule) SeverityOf(count int64, get func(field string) []string) Severity {
-	var e *event.Event
+	var e *event.Event // conditions on the count alone need none
+	defer func() {
+		if e != nil {
+			r.scratch.Put(e)
+		}
+	}()
 	for _, c := range r.Severity {
 		if c.When == nil {
 			return c.Is
 		}
-		if e == nil {
-			e = event.New(r.schema)
+		if e == nil && len(c.When.FieldIDs()) > 0 {
+			e = r.scratch.Get().(*event.Event)
+			e.Reset(r.schema)
 		}
 		for i, id := range c.When.FieldIDs() {
 			e.Clear(id)

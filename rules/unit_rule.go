@@ -16,7 +16,9 @@ const (
 )
 
 // laterClauses are the memory clauses of the language that this version does not run.
-var laterClauses = [...]string{"distinct", "sum", "avg", "percentile", "ratio", "baseline", "sequence", "first_seen", "silence", "travel"}
+func laterClauses() []string {
+	return []string{"distinct", "sum", "avg", "percentile", "ratio", "baseline", "sequence", "first_seen", "silence", "travel"}
+}
 
 // parseRule reads a rule's document.
 func (u *Unit) parseRule(m *diag.Map) {
@@ -111,7 +113,7 @@ func (u *Unit) parseExcept(n diag.Node) {
 }
 
 func (u *Unit) parseClause(m *diag.Map) {
-	for _, clause := range laterClauses {
+	for _, clause := range laterClauses() {
 		if n := m.Get(clause); m.Has(clause) {
 			n.Errorf("the clause %s is not supported by this version", clause).Hint("this version runs count, and rules without a clause")
 		}

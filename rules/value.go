@@ -166,7 +166,7 @@ func (o *operand) value(e *event.Event, v *event.Value, cls class, fold bool, ou
 		if ok && o.fn == fnHour {
 			out.num = wholeNumber(int64(o.local(ms).Hour()))
 		} else if ok {
-			out.text = weekdayNames[o.local(ms).Weekday()]
+			out.text = weekdayName(o.local(ms).Weekday())
 		}
 		return ok
 	case fnSubnet:
@@ -187,7 +187,27 @@ func (o *operand) local(ms int64) time.Time {
 	return t
 }
 
-var weekdayNames = [...]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+func weekdayNames() []string {
+	return []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+}
+
+func weekdayName(d time.Weekday) string {
+	switch d {
+	case time.Sunday:
+		return "sunday"
+	case time.Monday:
+		return "monday"
+	case time.Tuesday:
+		return "tuesday"
+	case time.Wednesday:
+		return "wednesday"
+	case time.Thursday:
+		return "thursday"
+	case time.Friday:
+		return "friday"
+	}
+	return "saturday"
+}
 
 func subnet(a netip.Addr, bits4, bits6 int) (netip.Prefix, bool) {
 	bits := bits6
@@ -326,36 +346,10 @@ func addrOf(v *event.Value) (netip.Addr, bool) {
 		return v.Addr(), true
 	}
 	s := v.Text()
-	if v.Kind() != event.String || !addressLike(s) {
+	if v.Kind() != event.String {
 		return netip.Addr{}, false
 	}
 	return event.ParseAddr(s)
-}
-
-// addressLike sorts out what is no address by its letters, since the parser's errors allocate.
-func addressLike(s string) bool {
-	if len(s) < 2 || len(s) > 64 {
-		return false
-	}
-	dots, colons := 0, 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '.':
-			dots++
-		case c == ':':
-			colons++
-		case c == '%':
-			return colons >= 2
-		case c >= '0' && c <= '9', c == '[' && i == 0, c == ']' && i == len(s)-1:
-		case c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
-			if dots > 0 && colons == 0 {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return dots == 3 || colons >= 2
 }
 
 // domain is the host within a URL, an e-mail address or a host name with or without a port, given in lower case.
