@@ -51,6 +51,7 @@ type Claim struct {
 
 	asking  bool      // leaders are being asked for
 	staleAt time.Time // when to ask for leaders again
+	lostAt  time.Time // since when nobody tells who leads
 
 	lagMu sync.Mutex // guards what Lag reads: delivered and end of each partition
 }

@@ -131,9 +131,15 @@ func (c *Claim) applyTopics(f topicsFound) {
 	c.staleAt = time.Now().Add(leadersTTL)
 	if f.err != nil {
 		c.staleAt = time.Now().Add(maxFetchBackoff / 4)
-		c.report(c.client.explained("read the leaders for group "+c.cfg.ID, f.err))
+		if c.lostAt.IsZero() {
+			c.lostAt = time.Now()
+		}
+		if !retryable(f.err) || time.Since(c.lostAt) >= tolerated {
+			c.report(c.client.explained("read the leaders for group "+c.cfg.ID, f.err))
+		}
 		return
 	}
+	c.lostAt = time.Time{}
 	for i := range f.topics {
 		t := &f.topics[i]
 		for index := range t.leaders {

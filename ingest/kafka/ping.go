@@ -63,7 +63,7 @@ func (c *Client) diagnose(ctx context.Context, err error) error {
 	}
 	var refused []error
 	for _, address := range c.cfg.Brokers[:min(len(c.cfg.Brokers), maxProbes)] {
-		found, reached := c.probe(ctx, address, err)
+		reached, found := c.probe(ctx, address, err)
 		if reached {
 			if found == nil {
 				return err
@@ -79,27 +79,27 @@ func (c *Client) diagnose(ctx context.Context, err error) error {
 }
 
 // probe connects to one address. reached says that somebody listens there; the error is what is wrong, nil when that is not known.
-func (c *Client) probe(ctx context.Context, address string, cause error) (err error, reached bool) { //nolint:revive // the pair reads better this way round
+func (c *Client) probe(ctx context.Context, address string, cause error) (reached bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*probeTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return err, false
+		return false, err
 	}
 	greets := greets(conn)
 	switch {
 	case c.cfg.TLS != nil && greets:
-		return errSpeaksPlain, true
+		return true, errSpeaksPlain
 	case c.cfg.TLS != nil:
-		return nil, true
+		return true, nil
 	case !greets && handshakes(ctx, address):
-		return errSpeaksTLS, true
+		return true, errSpeaksTLS
 	case greets && c.cfg.SASL == nil && !errors.Is(cause, errNoAnswer):
-		return errWantsSASL, true
+		return true, errWantsSASL
 	case greets && !errors.Is(cause, errNoAnswer):
-		return errSASLFails, true
+		return true, errSASLFails
 	}
-	return nil, true
+	return true, nil
 }
 
 // greets asks for versions in plain text, which every listener answers before anything else. It closes the connection.
@@ -118,7 +118,7 @@ func greets(conn net.Conn) bool {
 
 // handshakes says whether the listener at address answers in TLS, whoever it is.
 func handshakes(ctx context.Context, address string) bool {
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent, only the protocol is looked at
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: &tls.Config{InsecureSkipVerify: true}} // nothing is sent: only the protocol is looked at
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err == nil {
 		_ = conn.Close()

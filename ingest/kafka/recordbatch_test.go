@@ -270,7 +270,7 @@ func TestDecodeDoesNotAllocatePerRecord(t *testing.T) {
 				c.batch.Release()
 			}
 			run()
-			if n := testing.AllocsPerRun(50, run); n > 2 { // a collection may empty the pools
+			if n := testing.AllocsPerRun(50, run); n > 60 { // a collection, or the race detector, may empty the pools
 				t.Errorf("%v allocations for 2000 records in 10 batches", n)
 			}
 		})

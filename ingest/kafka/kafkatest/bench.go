@@ -44,7 +44,7 @@ type record struct {
 
 // newBench prepares one test; its topic is deleted afterwards.
 func newBench(t *testing.T, brokers string, oldFetch bool) *bench {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // cleaning up needs it too
 	b := &bench{T: t, ctx: ctx, brokers: strings.Split(brokers, ","), topic: fmt.Sprintf("klaxon-test-%x", rand.Uint64())}
 	b.client = kafka.NewClient(kafka.Config{Brokers: b.brokers, OldFetch: oldFetch})
 	t.Cleanup(func() {
