@@ -144,8 +144,6 @@ type MessageFilter struct {
 
 // Tally is how much there is.
 type Tally struct {
-	Alerts    int64 `json:"alerts"`
-	Incidents int64 `json:"incidents"`
 	// Open is how many incidents are open, by severity.
 	Open   map[alert.Severity]int64 `json:"open"`
 	Outbox []Backlog                `json:"outbox"`

@@ -36,7 +36,7 @@ type Store struct{ *sqlstore.Store }
 func Open(path string) (*Store, error) {
 	s, err := open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &Store{s}, nil
 }

@@ -132,9 +132,6 @@ func (t *tx) messages(query string, args []any) (out []incidents.Message, err er
 }
 
 func (t *tx) Tally() (n incidents.Tally, err error) {
-	if _, err = t.row(`SELECT (SELECT COUNT(*) FROM alerts), (SELECT COUNT(*) FROM incidents)`, nil, &n.Alerts, &n.Incidents); err != nil {
-		return n, err
-	}
 	n.Open = map[alert.Severity]int64{}
 	err = t.rows(`SELECT severity, COUNT(*) FROM incidents WHERE is_open = 1 GROUP BY severity`, nil, func(scan func(...any) error) error {
 		var severity int
@@ -146,16 +143,18 @@ func (t *tx) Tally() (n incidents.Tally, err error) {
 	if err != nil {
 		return n, err
 	}
-	err = t.rows(`SELECT destination, SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'parked' THEN 1 ELSE 0 END),
-		COALESCE(MIN(CASE WHEN state = 'waiting' THEN created_at END), 0) FROM outbox WHERE state IN ('waiting', 'parked') GROUP BY destination ORDER BY destination`,
-		nil, func(scan func(...any) error) error {
-			var b incidents.Backlog
-			var oldest int64
-			err := scan(&b.Destination, &b.Waiting, &b.Parked, &oldest)
-			b.Oldest = instant(oldest)
-			n.Outbox = append(n.Outbox, b)
-			return err
-		})
+	// One query a state, for each has an index of its own; most rows are of messages that were sent.
+	err = t.rows(`SELECT destination, SUM(waiting), SUM(parked), MAX(oldest) FROM (
+		SELECT destination, COUNT(*) AS waiting, 0 AS parked, MIN(created_at) AS oldest FROM outbox WHERE state = 'waiting' GROUP BY destination
+		UNION ALL SELECT destination, 0, COUNT(*), 0 FROM outbox WHERE state = 'parked' GROUP BY destination) AS counted
+		GROUP BY destination ORDER BY destination`, nil, func(scan func(...any) error) error {
+		var b incidents.Backlog
+		var oldest int64
+		err := scan(&b.Destination, &b.Waiting, &b.Parked, &oldest)
+		b.Oldest = instant(oldest)
+		n.Outbox = append(n.Outbox, b)
+		return err
+	})
 	return n, err
 }
 

@@ -4,7 +4,6 @@ package alertstopic
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -24,13 +23,8 @@ type Sink struct {
 	topic    string
 }
 
-// New makes a sink.
-func New(producer Producer, topic string) (*Sink, error) {
-	if producer == nil || topic == "" {
-		return nil, errors.New("the alerts topic needs a producer and a name")
-	}
-	return &Sink{producer: producer, topic: topic}, nil
-}
+// New makes a sink that writes to a topic.
+func New(producer Producer, topic string) *Sink { return &Sink{producer: producer, topic: topic} }
 
 // Deliver writes the alert of a message. After a crash it may write a revision twice: consumers know it by klaxon-alert-id and
 // klaxon-revision. The ref is the topic.

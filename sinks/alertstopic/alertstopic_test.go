@@ -66,10 +66,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &topic{}
-	s, err := alertstopic.New(p, "klaxon.alerts")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := alertstopic.New(p, "klaxon.alerts")
 	m := incidents.Message{ID: a.RevisionID(), Type: incidents.TypeAlert, Subject: a.ID, Revision: a.Revision, Body: body}
 	ref, err := s.Deliver(context.Background(), m)
 	if err != nil || ref != "klaxon.alerts" || len(p.records) != 1 {
@@ -119,17 +116,10 @@ func TestRefuses(t *testing.T) {
 		{"a broker that is down", incidents.Message{Type: incidents.TypeAlert, Body: []byte(`{"severity":"low"}`)}, down, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := alertstopic.New(&topic{err: c.err}, "x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.Deliver(context.Background(), c.m)
+			_, err := alertstopic.New(&topic{err: c.err}, "x").Deliver(context.Background(), c.m)
 			if err == nil || errors.Is(err, incidents.ErrPermanent) != c.permanent || c.err != nil && !errors.Is(err, c.err) {
 				t.Errorf("%v, permanent %v", err, errors.Is(err, incidents.ErrPermanent))
 			}
 		})
-	}
-	if _, err := alertstopic.New(nil, "x"); err == nil {
-		t.Error("made without a producer")
 	}
 }
