@@ -131,11 +131,11 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 
 // condition compiles a condition and reports its problems at their places.
 func (c *setCompiler) condition(d conditionDoc, opts ConditionOptions) *Condition {
-	if d.src == "" {
+	if d.tree == nil {
 		return nil
 	}
 	opts.Lists = c.opts.Lists
-	cond, problems := compileCondition(d.src, c.opts.Schema, opts)
+	cond, problems := compileParsed(d.tree, c.opts.Schema, opts)
 	for _, p := range problems {
 		d.report(d.node.Into(c.list), p)
 	}

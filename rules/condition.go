@@ -66,6 +66,10 @@ func compileCondition(src string, s *event.Schema, opts ConditionOptions) (*Cond
 	if bad != nil {
 		return nil, []problem{*bad}
 	}
+	return compileParsed(p, s, opts)
+}
+
+func compileParsed(p *parsed, s *event.Schema, opts ConditionOptions) (*Condition, []problem) {
 	c := &compiler{parsed: p, schema: s, opts: opts}
 	root := c.condition(p.root)
 	if len(c.problems) > 0 {

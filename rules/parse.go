@@ -71,9 +71,7 @@ func parse(src string) (*parsed, *problem) {
 	if bad != nil {
 		return nil, bad
 	}
-	cfg := conf.CreateNew()
-	cfg.MaxNodes = maxSourceNodes
-	tree, err := parser.ParseWithConfig(text, cfg)
+	tree, err := parser.ParseWithConfig(text, &conf.Config{MaxNodes: maxSourceNodes})
 	if err != nil {
 		return nil, p.parseProblem(err)
 	}
@@ -160,6 +158,9 @@ func (p *parsed) rewrite(tokens []lexer.Token) (string, *problem) {
 		if !ok {
 			return "", p.notOperator(t)
 		}
+		if op == "==" && tokens[i-1].Is(lexer.Operator, "not") {
+			return "", &problem{at: p.at(t.From), message: "not cannot stand before " + t.Value, hint: "write not (a " + t.Value + " b)"}
+		}
 		if out == nil {
 			out = []byte(p.src)
 		}
@@ -220,6 +221,8 @@ func (p *parsed) refuse(tokens []lexer.Token, i int) *problem {
 		return fail("leave [] out: a path runs through arrays; to test several fields of one element write any(path, .a == … and .b == …)", "[] is not part of a name")
 	case t.Is(lexer.Operator, "="):
 		return fail("write ==", "= is no comparison")
+	case t.Is(lexer.Operator, "==", "!=") && i >= 2 && tokens[i-1].Is(lexer.Operator, "not") && infix(tokens, i):
+		return fail("write !=, or not (a == b)", "not cannot stand before %s", t.Value)
 	case t.Is(lexer.Operator, "&"):
 		return fail("write and", "& is no operator")
 	case t.Is(lexer.Operator, ";"), t.Is(lexer.Operator, "let"):

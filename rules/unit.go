@@ -47,8 +47,8 @@ type ruleDoc struct {
 // conditionDoc is a condition's text. The zero value is no condition.
 type conditionDoc struct {
 	node diag.Node
-	src  string
-	lead int // blanks before src
+	tree *parsed
+	lead int // blanks before the text
 }
 
 type exceptDoc struct {
@@ -155,12 +155,13 @@ func (u *Unit) condition(n diag.Node) conditionDoc {
 	if src == "" {
 		return conditionDoc{}
 	}
-	c := conditionDoc{node: n, src: src, lead: strings.Index(n.Raw(), src)}
+	c := conditionDoc{node: n, lead: strings.Index(n.Raw(), src)}
 	p, bad := parse(src)
 	if bad != nil {
 		c.report(n, *bad)
 		return conditionDoc{}
 	}
+	c.tree = p
 	u.names = append(u.names, p.names()...)
 	return c
 }
