@@ -55,15 +55,15 @@ func appendPath(dst []byte, last, name string) []byte {
 		}
 		dst = append(dst, ',')
 	}
-	for rest, more := name[shared:], true; ; {
-		var segment string
-		segment, rest, more = strings.Cut(rest, ".")
+	for rest := name[shared:]; ; {
+		segment, below, more := strings.Cut(rest, ".")
 		dst = AppendString(dst, segment)
 		dst = append(dst, ':')
 		if !more {
 			return dst
 		}
 		dst = append(dst, '{')
+		rest = below
 	}
 }
 

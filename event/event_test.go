@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -85,8 +86,8 @@ func TestDecodeRefusesWhatIsNotJSON(t *testing.T) {
 	} {
 		e := New(s)
 		err := e.DecodeJSON(p, []byte(in))
-		je, ok := err.(*JSONError)
-		if !ok || je.Offset != offset {
+		var je *JSONError
+		if !errors.As(err, &je) || je.Offset != offset {
 			t.Errorf("%.40q: %v, want offset %d", in, err, offset)
 		}
 	}

@@ -96,7 +96,7 @@ func (e *Event) object(node int32, i, depth int) (int, error) {
 			return i, j.fail(i, "a key in quotes was expected")
 		}
 		begin := i
-		child := int32(-1)
+		var child int32
 		var err error
 		if child, i, err = e.key(node, i+1); err != nil {
 			return i, err

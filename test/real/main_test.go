@@ -1,0 +1,17 @@
+// Package real runs every contract suite against real servers, and klaxon as a process of its own against all of them.
+package real
+
+import (
+	"testing"
+
+	"github.com/klaxonhq/klaxon/ingest/kafka/kafkatest"
+	"github.com/klaxonhq/klaxon/internal/realtest"
+)
+
+// TestReal starts each server when a part first asks for it, and stops them all at the end.
+func TestReal(t *testing.T) {
+	s := realtest.New()
+	t.Cleanup(s.Close)
+	t.Run("Kafka", func(t *testing.T) { kafkatest.Suite(t, s.Kafka(t).Brokers) })
+	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
+}
