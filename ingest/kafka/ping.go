@@ -86,20 +86,28 @@ func (c *Client) probe(ctx context.Context, address string, cause error) (reache
 	if err != nil {
 		return false, err
 	}
-	greets := greets(conn)
+	plain := greets(conn)
 	switch {
-	case c.cfg.TLS != nil && greets:
+	case plain && c.cfg.TLS != nil:
 		return true, errSpeaksPlain
-	case c.cfg.TLS != nil:
-		return true, nil
-	case !greets && handshakes(ctx, address):
+	case !plain && c.cfg.TLS == nil && handshakes(ctx, address):
 		return true, errSpeaksTLS
-	case greets && c.cfg.SASL == nil && !errors.Is(cause, errNoAnswer):
+	case errors.Is(cause, errNoAnswer) || !plain && !c.greetsInTLS(ctx, address):
+		return true, nil
+	case c.cfg.SASL == nil:
 		return true, errWantsSASL
-	case greets && !errors.Is(cause, errNoAnswer):
-		return true, errSASLFails
 	}
-	return true, nil
+	return true, errSASLFails
+}
+
+// greetsInTLS is greets for a listener that speaks TLS.
+func (c *Client) greetsInTLS(ctx context.Context, address string) bool {
+	if c.cfg.TLS == nil {
+		return false
+	}
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: c.cfg.TLS}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	return err == nil && greets(conn)
 }
 
 // greets asks for versions in plain text, which every listener answers before anything else. It closes the connection.
