@@ -8,7 +8,7 @@ import (
 )
 
 // AppendDocument appends the event as one ECS document: a JSON object on one line, nested by the dots of the field names, in the
-// order of the names. Scratch fields (`$…`) are left out, and so are the fields below a field that has a value itself: the JSON of an
+// order of the names. Several values are an array; one value is, where ECS wants an array. Scratch fields (`$…`) are left out, and so are the fields below a field that has a value itself: the JSON of an
 // Object field holds them. Bytes that are not UTF-8 become U+FFFD.
 func (e *Event) AppendDocument(dst []byte) []byte {
 	e.ranks = e.ranks[:0]
@@ -69,7 +69,7 @@ func appendPath(dst []byte, last, name string) []byte {
 
 func (e *Event) appendValues(dst []byte, f FieldID) []byte {
 	v := e.First(f)
-	if v.next == 0 {
+	if v.next == 0 && !e.schema.array[f] {
 		return appendValue(dst, v)
 	}
 	dst = append(dst, '[')

@@ -23,7 +23,7 @@ func testSchema(t testing.TB) *Schema {
 func testPlan(s *Schema) *Plan {
 	return NewPlan(s, s.ID("rest"),
 		Mapping{"src", s.ID("source.ip")}, Mapping{"source.ip", s.ID("source.ip")}, Mapping{"source.port", s.ID("source.port")},
-		Mapping{"user.name", s.ID("user.name")}, Mapping{"score", s.ID("user.risk.score")}, Mapping{"mfa", s.ID("mfa")},
+		Mapping{"user.name", s.ID("user.name")}, Mapping{"score", s.ID("user.risk.score")}, Mapping{"mfa", s.ID("mfa")}, Mapping{"tags", Tags},
 		Mapping{"a.b", s.ID("vendor.a.b")}, Mapping{"list.items", s.ID("items[]")}, Mapping{"list.items.x", s.ID("items")}, Mapping{"at", s.ID("event.created")})
 }
 
@@ -41,6 +41,7 @@ func TestDecodeAndDocument(t *testing.T) {
 		"rest":            {`{"x":{"y":[1, 2]},"mfa":true,"z":"\u0041"}`, `{"mfa":true,"rest":{"x":{"y":[1, 2]},"z":"\u0041"}}`},
 		"untyped":         {`{"a":{"b":[1,2.5,"x",true]}}`, `{"vendor":{"a":{"b":[1,2.5,"x",true]}}}`},
 		"elements":        {`{"list":{"items":[{"x":1},{"x":"2"}]}}`, `{"items":[1,"2"]}`},
+		"array of one":    {`{"tags":"x"}`, `{"tags":["x"]}`},
 		"time":            {`{"at":1700000000}`, `{"event":{"created":"2023-11-14T22:13:20.000Z"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,6 +47,7 @@ type Schema struct {
 	ids    map[string]FieldID
 	order  []FieldID // ids in the order of their path segments: a field stands right before its children
 	rank   []uint16  // by id: its place in order
+	array  []bool    // by id: ECS wants an array, also of one value
 }
 
 // The fields that every schema has, because this package sets them.
@@ -113,10 +114,21 @@ func (s *Schema) sort() {
 		s.order = append(s.order, FieldID(id))
 	}
 	slices.SortFunc(s.order, func(a, b FieldID) int { return comparePaths(s.fields[a].Name, s.fields[b].Name) })
-	s.rank = make([]uint16, len(s.fields))
+	s.rank, s.array = make([]uint16, len(s.fields)), make([]bool, len(s.fields))
 	for i, id := range s.order {
-		s.rank[id] = uint16(i)
+		s.rank[id], s.array[id] = uint16(i), wantsArray(s.fields[id].Name)
 	}
+}
+
+// wantsArray says whether ECS normalises a field to an array ("Note: this field should contain an array of values").
+func wantsArray(name string) bool {
+	switch name {
+	case FieldTags, FieldBad, "event.category", "event.type", "process.args", "host.ip", "host.mac", "observer.ip", "observer.mac", "dns.answers",
+		"dns.header_flags", "dns.resolved_ip", "user.roles", "container.image.tag", "threat.tactic.id", "threat.tactic.name", "threat.technique.id",
+		"threat.technique.name", "email.to.address", "email.cc.address", "email.bcc.address", "email.from.address", "email.reply_to.address":
+		return true
+	}
+	return strings.HasPrefix(name, "related.")
 }
 
 // comparePaths compares segment by segment, so that a.b, a.b.c and a.b-c come in this order.
