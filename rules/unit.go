@@ -77,7 +77,7 @@ func LoadFiles(trees []fs.FS, list *diag.List) []*Unit {
 	for _, tree := range trees {
 		err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
-				*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err)})
+				*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, name), Message: fmt.Sprintf("cannot be read: %v", err)})
 				return nil
 			}
 			hidden := strings.HasPrefix(d.Name(), ".") && name != "."
@@ -92,14 +92,14 @@ func LoadFiles(trees []fs.FS, list *diag.List) []*Unit {
 			}
 			data, err := fs.ReadFile(tree, name)
 			if err != nil {
-				*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err)})
+				*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, name), Message: fmt.Sprintf("cannot be read: %v", err)})
 				return nil
 			}
-			units = append(units, parseFile(name, data, list)...)
+			units = append(units, parseFile(diag.FilePath(tree, name), data, list)...)
 			return nil
 		})
 		if err != nil {
-			*list = append(*list, diag.Diagnostic{File: ".", Message: fmt.Sprintf("cannot be read: %v", err)})
+			*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, "."), Message: fmt.Sprintf("cannot be read: %v", err)})
 		}
 	}
 	return units

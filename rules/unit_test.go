@@ -2,6 +2,8 @@ package rules
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -288,5 +290,24 @@ func TestVersions(t *testing.T) {
 	}
 	if base.Version != 0x3795642dc43498e || base.Basis != 0x8b882528d0b4576a {
 		t.Errorf("another process would make version %#x, basis %#x", base.Version, base.Basis)
+	}
+}
+
+func TestLoadFilesNamesFilesAndReadsTrees(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"b.yaml": "id: b\n", "a.yml": "id: a\ntitle: a\nsource: {dataset: x}\nseverity: low\n", "note.txt": "x", ".hidden.yaml": "x: [", "c.yaml": "a: [\n"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list diag.List
+	units := LoadFiles([]fs.FS{diag.Dir(folder), fstest.MapFS{"deep/.git/x.yaml": {Data: []byte("x: [")}, "deep/y.yaml": {Data: []byte("id: y\ntitle: y\nsource: {dataset: x}\nseverity: low\nwhere: user.name == 'x'\n")}}, diag.Dir(filepath.Join(folder, "none"))}, &list)
+	if len(units) != 2 || units[0].ID != "a" || units[1].ID != "y" || units[1].File != "deep/y.yaml" || !slices.Equal(units[1].FieldNames(), []string{"user.name"}) {
+		t.Errorf("%+v", units)
+	}
+	for _, want := range []string{filepath.Join(folder, "b.yaml") + ":1:1: the key title is missing", filepath.Join(folder, "c.yaml") + ":", filepath.Join(folder, "none") + ": cannot be read"} {
+		if !strings.Contains(list.String(), want) {
+			t.Errorf("got %q, want %q", list, want)
+		}
 	}
 }

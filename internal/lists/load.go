@@ -18,7 +18,7 @@ const (
 	maxEntry     = 1024
 )
 
-// Registry is lists by name. A nil Registry has none.
+// Registry is lists by name. The zero Registry is ready for use, and a nil one has no lists.
 type Registry struct{ lists map[string]*List }
 
 // Load reads every *.txt file of a tree: the file's base name without .txt is the list's name, each line an entry; blank lines
@@ -29,11 +29,13 @@ func Load(fsys fs.FS, list *diag.List) *Registry {
 	return r
 }
 
-// LoadInto adds the lists of another tree. A name that is there already is reported.
+// LoadInto adds the lists of another tree, which take the place of those of the same name: so a folder of one's own replaces a
+// list that ships. A name that is twice in one tree is reported.
 func (r *Registry) LoadInto(fsys fs.FS, list *diag.List) {
+	seen := map[string]bool{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			report(list, name, 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
+			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
 			return nil
 		}
 		if d.IsDir() || path.Ext(name) != ".txt" {
@@ -41,14 +43,20 @@ func (r *Registry) LoadInto(fsys fs.FS, list *diag.List) {
 		}
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
-			report(list, name, 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
+			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
 			return nil
 		}
-		r.parse(strings.TrimSuffix(path.Base(name), ".txt"), name, data, list)
+		base := strings.TrimSuffix(path.Base(name), ".txt")
+		if seen[base] {
+			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("there is already a list %s", base), "give one of them another name")
+			return nil
+		}
+		seen[base] = true
+		r.parse(base, diag.FilePath(fsys, name), data, list)
 		return nil
 	})
 	if err != nil {
-		report(list, ".", 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
+		report(list, diag.FilePath(fsys, "."), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
 	}
 }
 
@@ -59,10 +67,6 @@ func report(list *diag.List, file string, line, column int, message, hint string
 func (r *Registry) parse(name, file string, data []byte, list *diag.List) {
 	if len(data) > maxFileBytes {
 		report(list, file, 0, 0, fmt.Sprintf("is %d bytes, and at most %d are read", len(data), maxFileBytes), "split the list")
-		return
-	}
-	if _, dup := r.lists[name]; dup {
-		report(list, file, 0, 0, fmt.Sprintf("there is already a list %s", name), "give one of them another name")
 		return
 	}
 	l := newList(name)
@@ -89,7 +93,7 @@ func (r *Registry) parse(name, file string, data []byte, list *diag.List) {
 			report(list, file, line, blank+1, p.message, p.hint)
 		}
 	}
-	r.lists[name] = l
+	r.Add(l)
 }
 
 // cutComment cuts from a # that begins the line or follows a blank, so that an entry may hold one.
@@ -102,12 +106,8 @@ func cutComment(line string) string {
 	return line
 }
 
-// Define adds a list that stands inline in a file: a YAML list of texts.
+// Define adds a list that stands inline in a file, a YAML list of texts, in place of one of the same name.
 func (r *Registry) Define(name string, entries diag.Node) {
-	if _, dup := r.lists[name]; dup {
-		entries.Errorf("there is already a list %s", name).Hint("give one of them another name")
-		return
-	}
 	l := newList(name)
 	for _, n := range entries.Seq() {
 		if text := n.Text(); text == "" {
