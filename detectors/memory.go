@@ -104,6 +104,9 @@ func (m *Memory) hits(f *hit.Frame, t *topic) {
 			m.counts.seenBefore++
 			continue
 		}
+		if i > 0 && h.Offset != f.Hits[i-1].Offset {
+			m.publishDirty()
+		}
 		m.hit(f, h, origin)
 	}
 	p := t.part(f.Source.Partition)

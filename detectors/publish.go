@@ -30,8 +30,8 @@ type fieldValues struct {
 	beyond int // about how many more there are; 0: these are all
 }
 
-// publishDirty publishes what the record of the log changed enough. That it is done once a record, and not once a hit, keeps a
-// flood from publishing every doubling; and a record is the same in every replay.
+// publishDirty publishes what a source record changed enough. That it is done once a source record, and not once a frame, makes
+// the revisions independent of how the match loop cut its frames, which differs from run to run.
 func (m *Memory) publishDirty() {
 	for _, d := range m.dirty {
 		d.slot.dirty = false
