@@ -105,6 +105,25 @@ func TestANewIncarnationRetiresTheOld(t *testing.T) {
 	}
 }
 
+// TestAlertsEndAtTheirTick: at the first tick that passes the end of their slot, whatever else is remembered of the key.
+func TestAlertsEndAtTheirTick(t *testing.T) {
+	m := NewMemory(newProgram(Limits{}, []*rule{countRule("a", 2, time.Minute, 0)}), 1)
+	s := event1()
+	m.Apply(frame(s, 1, 0, one("a", "k", base+50_000)))
+	m.Apply(frame(s, 1, 1, one("a", "k", base+51_000)))
+	m.Apply(frame(s, 1, 2, one("a", "k", base+59_999)))
+	for at, want := range map[int64]int{base + 119_999: 0, base + 120_000: 1} {
+		m, _, err := Restore(bytes.NewReader(checkpoint(t, m.Freeze())), m.program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Apply(mark(s, 1, hit.Mark{Watermark: at})); len(got) != want {
+			t.Errorf("%d alerts at %d, want %d", len(got), at, want)
+		}
+		wantStats(t, m, map[string]int64{"keys": 1})
+	}
+}
+
 // TestAFloodOfKeysStaysInItsBudget: ten times as many keys as fit, each seen once, and one that is seen often between them.
 func TestAFloodOfKeysStaysInItsBudget(t *testing.T) {
 	limits := Limits{MaxKeys: 500}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -15,7 +17,11 @@ import (
 type plain struct{ watches bool }
 
 func (plain) Title(v *view) string {
-	return fmt.Sprint(v.count, v.key, v.fields)
+	var b strings.Builder
+	for _, f := range append(slices.Clone(v.key), v.fields...) {
+		b.WriteString(f.Name + strings.Join(f.Values, " "))
+	}
+	return b.String() + strconv.FormatInt(v.count, 10)
 }
 
 func (p plain) Severity(v *view) alert.Severity {
@@ -94,7 +100,7 @@ func newWorld(rng *rand.Rand, heavy bool) *world {
 		a = countRule("a", 50, 1600*time.Millisecond, 3*time.Second)
 		b = countRule("b", 200, 800*time.Millisecond, time.Second)
 		w.rules = []*rule{a, b}
-		records, gap = 900, 4
+		records, gap = 900, 12
 	}
 	for topic := range 1 + rng.IntN(2) {
 		of := int32(1 + rng.IntN(3))
@@ -113,15 +119,12 @@ func (p *partition) fill(rng *rand.Rand, w *world, records int, gap int64) {
 		now += rng.Int64N(gap)
 		r := rec{watermark: now}
 		for i := range rng.IntN(3) {
-			rule := w.rules[min(rng.IntN(8), 5)%3%len(w.rules)]
-			if w.heavy {
-				rule = w.rules[rng.IntN(2)]
-			}
+			rule := w.rules[[]int{0, 0, 0, 1, 1, 1, 1, 2}[rng.IntN(8)]%len(w.rules)]
 			h := hit.Hit{Rule: rule.id, Basis: rule.basis, Tenant: []string{"", "acme"}[rng.IntN(2)], Key: string(rune('p' + rng.IntN(2))),
 				Offset: int64(offset), Index: int32(i), RecordTime: now, Time: now - rng.Int64N(w.lateness-200)}
 			users := 12
 			if w.heavy {
-				h.Tenant, users = "", 90
+				h.Tenant, h.Key, users = "", "p", 90
 			}
 			h.Fields = []hit.Field{{Name: "user.name", Values: []string{fmt.Sprint("user", rng.IntN(users))}}, {Name: "absent"}}
 			if rng.IntN(4) == 0 {
@@ -214,33 +217,40 @@ func (w *world) oracle() map[string]alert.Alert {
 	for at, hits := range sets {
 		r := w.program().byID[at.rule]
 		c := r.clause
-		evidence := map[string]map[string]bool{}
+		met := map[string][]int64{} // the ends of qualifying windows
 		for _, u := range hits {
-			var window []one
+			n := 0
 			for _, h := range hits {
 				if h.Time <= u.Time && h.Time > u.Time-c.within {
-					window = append(window, h)
+					n++
 				}
 			}
-			if len(window) < int(r.at(at.tenant, u.Time).atLeast) {
+			as := r.at(at.tenant, u.Time)
+			if n < int(as.atLeast) {
 				continue
 			}
 			id := alert.NewID(at.tenant, at.rule, at.key, fmt.Sprint(floorDiv(u.Time, c.quiet)))
 			a, ok := out[id]
-			if !ok {
-				a = alert.Alert{Time: u.Time, First: u.Time, Last: u.Time}
-				evidence[id] = map[string]bool{}
+			if !ok || u.Time < a.Time {
+				a.Time, a.Rule = u.Time, as.info
 			}
-			a.Count, a.Time, a.Last = max(a.Count, int64(len(window))), min(a.Time, u.Time), max(a.Last, u.Time)
-			for _, h := range window {
-				a.First = min(a.First, h.Time)
-				if !evidence[id][h.id] {
-					evidence[id][h.id] = true
-					a.Events = append(a.Events, alert.Event{ID: h.id, Time: h.Time})
+			a.Count, a.Last = max(a.Count, int64(n)), max(a.Last, u.Time)
+			out[id], met[id] = a, append(met[id], u.Time)
+		}
+		for id, ends := range met {
+			a, values := out[id], map[string]bool{}
+			slices.Sort(ends)
+			a.First = a.Last
+			for _, h := range hits {
+				i, _ := slices.BinarySearch(ends, h.Time)
+				if i == len(ends) || h.Time <= ends[i]-c.within {
+					continue
 				}
-				if v := h.Fields[0].Values[0]; !evidence[id]["="+v] {
-					evidence[id]["="+v] = true
-					a.Key = append(a.Key, alert.Field{Values: h.Fields[0].Values}) // all values, for want of another place
+				a.First = min(a.First, h.Time)
+				a.Events = append(a.Events, alert.Event{ID: h.id, Time: h.Time})
+				if v := h.Fields[0].Values; !values[v[0]] {
+					values[v[0]] = true
+					a.Key = append(a.Key, alert.Field{Values: v}) // all values, for want of another place
 				}
 			}
 			out[id] = a

@@ -53,7 +53,7 @@ func TestAnyLogMakesTheSameAlerts(t *testing.T) {
 }
 
 func TestAnyLogOfAFloodMakesTheSameAlerts(t *testing.T) {
-	for seed := range uint64(15) {
+	for seed := range uint64(8) {
 		checkWorld(t, seed, true)
 	}
 }
@@ -94,7 +94,13 @@ func checkAlert(t *testing.T, seed uint64, g, w alert.Alert) {
 	if g.Rule.ID == "each" {
 		return
 	}
-	for _, e := range g.Events {
+	if g.Rule.Version != w.Rule.Version {
+		t.Fatalf("seed %d: version %s of the rule, want %s", seed, g.Rule.Version, w.Rule.Version)
+	}
+	for i, e := range g.Events {
+		if i > 0 && g.Events[i-1].ID == e.ID {
+			t.Fatalf("seed %d: event %v twice", seed, e)
+		}
 		if !slices.ContainsFunc(w.Events, func(x alert.Event) bool { return x.ID == e.ID && x.Time == e.Time }) {
 			t.Fatalf("seed %d: event %v is no evidence", seed, e)
 		}
@@ -106,7 +112,7 @@ func checkAlert(t *testing.T, seed uint64, g, w alert.Alert) {
 		if g.Events[0].Time != w.First || f.Name != "user.name" || len(f.Values)+f.More != len(w.Key) || f.Estimated {
 			t.Fatalf("seed %d: got %+v, want %+v", seed, g, w)
 		}
-	} else if f.Estimated != (len(w.Key) > valuesKept) && len(w.Key) < valuesKept-10 {
+	} else if len(w.Key) > valuesKept && !f.Estimated || len(f.Values)+f.More < min(len(w.Key), valuesKept) {
 		t.Fatalf("seed %d: %d values: %+v", seed, len(w.Key), f)
 	}
 }
@@ -114,9 +120,9 @@ func checkAlert(t *testing.T, seed uint64, g, w alert.Alert) {
 // TestReplayIsTheSameRun: a memory restored from a checkpoint and given the rest of the log makes the same revisions, alert by
 // alert, and ends as the same bytes.
 func TestReplayIsTheSameRun(t *testing.T) {
-	for seed := range uint64(700) {
+	for seed := range uint64(600) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		w := newWorld(rng, seed%100 == 0)
+		w := newWorld(rng, seed%150 == 0)
 		if seed%2 == 0 { // with memory full
 			w.limits.MaxKeys, w.limits.MaxMoments = 3, 8
 		}

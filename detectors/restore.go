@@ -103,7 +103,7 @@ func (r *restorer) head() {
 	m := r.m
 	m.seed = seed{r.fixed64(), r.fixed64()}
 	m.now = r.varint()
-	r.must(m.now <= maxTime)
+	r.must(m.now <= maxTime && m.now >= beginning-maxTime)
 	m.names = m.names[:0]
 	for n := r.count(1); n > 0 && !r.bad; n-- {
 		s := r.own()
