@@ -209,54 +209,6 @@ func (c *Claim) pop() *event.Batch {
 	return b
 }
 
-// Commit stores, for the group, the next offsets to read. The error is ErrRevoked when the partitions belong to somebody else now,
-// which harms nothing: what was not committed is read again there.
-func (c *Claim) Commit(ctx context.Context, offsets event.Offsets) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if len(offsets) == 0 {
-		return nil
-	}
-	byTopic := map[string]map[int]int64{}
-	for src, next := range offsets {
-		p := c.byKey[partitionKey{src.Topic, src.Partition}]
-		if p == nil || p.src != src || next < 0 {
-			return fmt.Errorf("commit offset %d of topic %s partition %d: %w", next, src.Topic, src.Partition, ErrNotOwned)
-		}
-		if byTopic[src.Topic] == nil {
-			byTopic[src.Topic] = map[int]int64{}
-		}
-		byTopic[src.Topic][int(src.Partition)] = next
-	}
-	done := make(chan error, 1)
-	go func() { done <- c.gen.CommitOffsets(byTopic) }() // bounded by the group's timeout
-	select {
-	case err := <-done:
-		return c.commitError(err)
-	case <-ctx.Done():
-		return fmt.Errorf("commit offsets of group %s: %w", c.cfg.ID, ctx.Err())
-	}
-}
-
-// commitError tells revocation from trouble.
-func (c *Claim) commitError(err error) error {
-	if err == nil {
-		return nil
-	}
-	var code kafkago.Error
-	if errors.As(err, &code) {
-		switch code {
-		case kafkago.IllegalGeneration, kafkago.UnknownMemberId, kafkago.RebalanceInProgress, kafkago.FencedInstanceID:
-			return fmt.Errorf("commit offsets of group %s: %w (%w)", c.cfg.ID, ErrRevoked, err)
-		}
-	}
-	if isClosed(err) {
-		return fmt.Errorf("commit offsets of group %s: %w (%w)", c.cfg.ID, ErrRevoked, err)
-	}
-	return c.client.explained("commit offsets of group "+c.cfg.ID, err)
-}
-
 // Lag returns how far reading of each partition has come, sorted; partitions that were not fetched from yet are left out.
 func (c *Claim) Lag() []PartitionLag {
 	c.lagMu.Lock()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -320,9 +319,4 @@ func (c *Claim) report(err error) {
 	if c.ctx.Err() == nil {
 		c.tell.report(err)
 	}
-}
-
-// isClosed says whether a connection was closed on our side.
-func isClosed(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "use of closed network connection")
 }

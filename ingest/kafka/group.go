@@ -237,7 +237,7 @@ func (g *group) generation(ctx context.Context, leave func(), gen *kafkago.Gener
 			<-ctx.Done()
 			return
 		}
-		if !claim.resolve(ctx) {
+		if !claim.loadCommitted(ctx) || !claim.resolve(ctx) {
 			return
 		}
 		err := g.fn(ctx, claim)
@@ -268,10 +268,7 @@ func (g *group) claim(ctx context.Context, leave func(), gen *kafkago.Generation
 			p := &partition{
 				src:   event.Source{Topic: topic, TopicID: shape.ID, Partition: int32(a.ID)},
 				count: shape.Partitions, leader: -1, epoch: -1, maxBytes: partitionBytes, end: -1,
-				next: a.Offset, delivered: a.Offset, committed: a.Offset,
-			}
-			if a.Offset < 0 {
-				p.next, p.delivered, p.asked, p.gone = FirstOffset, FirstOffset, FirstOffset, true
+				next: FirstOffset, delivered: FirstOffset, committed: FirstOffset, asked: FirstOffset, gone: true, // until loadCommitted
 			}
 			c.parts = append(c.parts, p)
 			c.byKey[p.key()] = p

@@ -411,15 +411,15 @@ func recreated(b *bench) {
 		mu  sync.Mutex
 		got []read
 	)
-	seen := func(value string) bool {
+	count := func(value string) (n int) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, r := range got {
 			if r.value == value {
-				return true
+				n++
 			}
 		}
-		return false
+		return n
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
 	var wg sync.WaitGroup
@@ -445,18 +445,28 @@ func recreated(b *bench) {
 			b.Error(err)
 		}
 	})
-	b.must(b.client.Send(b.ctx, b.topic, []kafka.Message{{Value: []byte("old")}}))
-	b.until("the old topic is read", func() bool { return seen("old") })
+	b.everywhere(2, "old")
+	b.until("the old topic is read", func() bool { return count("old") == 2 })
 	b.delete(b.topic)
 	now := b.create(5, nil)
-	b.must(b.client.Send(b.ctx, b.topic, []kafka.Message{{Value: []byte("new")}}))
-	b.until("the new topic is read", func() bool { return seen("new") })
+	b.everywhere(5, "new")
+	b.until("the new topic is read, where offsets of the old one were committed too", func() bool { return count("new") >= 5 })
 	cancel()
 	wg.Wait()
 	for _, r := range got {
 		if (r.value == "new") != (r.id == now.ID) {
 			b.Errorf("%q was read from topic id %s; the new one is %s", r.value, r.id, now.ID)
 		}
+	}
+}
+
+// everywhere writes a value to every partition.
+func (b *bench) everywhere(partitions int32, value string) {
+	b.Helper()
+	for p := range partitions {
+		b.until("written", func() bool {
+			return b.client.Produce(b.ctx, b.topic, kafka.None, map[int32][]kafka.Message{p: {{Value: []byte(value)}}})[p] == nil
+		})
 	}
 }
 
