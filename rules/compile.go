@@ -51,15 +51,17 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 	overrides := map[string][]*overrideDoc{}
 	for _, u := range units {
 		if u.Override {
-			overrides[u.ID] = append(overrides[u.ID], u.override)
+			if !u.broken {
+				overrides[u.ID] = append(overrides[u.ID], u.override)
+			}
 			continue
 		}
-		if before, dup := first[u.ID]; dup {
+		if before, dup := first[u.ID]; dup && u.ID != "" {
 			u.rule.idAt.Into(&list).Errorf("there is already a rule %s, in %s:%d", u.ID, before.File, before.Line).Hint("ids are unique; to tune a rule write an override")
 			continue
 		}
 		first[u.ID] = u
-		if r, ok := c.rule(u); ok {
+		if r, ok := c.rule(u); ok && !u.broken {
 			set.rules = append(set.rules, r)
 			set.byID[r.ID] = r
 		}

@@ -22,6 +22,7 @@ type Unit struct {
 	File string
 	Line int
 
+	broken   bool // a mistake was reported: it is compiled for its other mistakes, and not used
 	names    []string
 	rule     *ruleDoc
 	override *overrideDoc
@@ -71,7 +72,8 @@ type textDoc struct {
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
 
 // LoadFiles reads every *.yaml and *.yml file of the trees, in the order of their names; a file may hold several documents. What is
-// wrong is reported in list with its place. Documents that cannot be used are left out.
+// wrong is reported in list with its place. A document with mistakes is returned too, so that compiling finds the rest of them, but it
+// never gets into a set.
 func LoadFiles(trees []fs.FS, list *diag.List) []*Unit {
 	var units []*Unit
 	for _, tree := range trees {
@@ -110,7 +112,8 @@ func parseFile(name string, data []byte, list *diag.List) []*Unit {
 	for _, doc := range diag.Documents(name, data, list) {
 		var own diag.List
 		u := parseUnit(doc.Into(&own))
-		if u != nil && !own.HasErrors() {
+		if u != nil {
+			u.broken = own.HasErrors()
 			units = append(units, u)
 		}
 		*list = append(*list, own...)

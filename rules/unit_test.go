@@ -257,6 +257,18 @@ func TestABadRuleLeavesTheOthers(t *testing.T) {
 	}
 }
 
+func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
+	set, d := load(t, "id: x\ntitle: x\nsource: {dataset: a}\nseverty: high\nwhere: usr.name == \"x\" and source.port == \"y\"\nmode: alive\ncount: {by: [source.iq], within: 1m}\n---\noverride: x\nset: {mode: live}\nwhy: y\n", Options{})
+	for _, want := range []string{"severity is missing", "did you mean severity?", "did you mean user.name?", "is not a number", "did you mean live?", "did you mean source.ip?", "at_least is missing"} {
+		if !strings.Contains(d.String(), want) {
+			t.Errorf("got %q, want %q", d, want)
+		}
+	}
+	if len(d) != 7 || len(set.Rules()) != 0 {
+		t.Errorf("%d mistakes, %d rules: %v", len(d), len(set.Rules()), d)
+	}
+}
+
 func TestVersions(t *testing.T) {
 	base := mustLoad(t, bruteforce).Rules()[0]
 	for name, c := range map[string]struct {
@@ -302,7 +314,7 @@ func TestLoadFilesNamesFilesAndReadsTrees(t *testing.T) {
 	}
 	var list diag.List
 	units := LoadFiles([]fs.FS{diag.Dir(folder), fstest.MapFS{"deep/.git/x.yaml": {Data: []byte("x: [")}, "deep/y.yaml": {Data: []byte("id: y\ntitle: y\nsource: {dataset: x}\nseverity: low\nwhere: user.name == 'x'\n")}}, diag.Dir(filepath.Join(folder, "none"))}, &list)
-	if len(units) != 2 || units[0].ID != "a" || units[1].ID != "y" || units[1].File != "deep/y.yaml" || !slices.Equal(units[1].FieldNames(), []string{"user.name"}) {
+	if len(units) != 3 || units[0].ID != "a" || units[1].ID != "b" || units[2].ID != "y" || units[2].File != "deep/y.yaml" || !slices.Equal(units[2].FieldNames(), []string{"user.name"}) {
 		t.Errorf("%+v", units)
 	}
 	for _, want := range []string{filepath.Join(folder, "b.yaml") + ":1:1: the key title is missing", filepath.Join(folder, "c.yaml") + ":", filepath.Join(folder, "none") + ": cannot be read"} {
