@@ -22,11 +22,21 @@ import (
 
 // compile compiles the shipped rules against the shipped datasets.
 func compile(t testing.TB) (*pipeline.Generation, *detectors.Program) {
+	g, program, _ := compileWith(t, nil, nil)
+	return g, program
+}
+
+// compileWith compiles the shipped rules and datasets, and more of them.
+func compileWith(t testing.TB, moreRules, moreDatasets fs.FS) (*pipeline.Generation, *detectors.Program, *datasets.Set) {
 	t.Helper()
 	var list diag.List
 	registry := lists.Load(rulesd.Lists(), &list)
-	units := rules.LoadFiles([]fs.FS{rulesd.FS()}, &list)
-	sets := datasets.LoadFiles([]fs.FS{datasets.Shipped()}, &list)
+	ruleTrees, datasetTrees := []fs.FS{rulesd.FS()}, []fs.FS{datasets.Shipped()}
+	if moreRules != nil {
+		ruleTrees, datasetTrees = append(ruleTrees, moreRules), append(datasetTrees, moreDatasets)
+	}
+	units := rules.LoadFiles(ruleTrees, &list)
+	sets := datasets.LoadFiles(datasetTrees, &list)
 	schema, err := ecs.Schema()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +73,7 @@ func compile(t testing.TB) (*pipeline.Generation, *detectors.Program) {
 	g.NewNormalizer = func() *ingest.Normalizer {
 		return ingest.NewNormalizer(ingest.Options{Datasets: claimed, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: traffic.TenantHeader}})
 	}
-	return g, program
+	return g, program, claimed
 }
 
 func TestEveryRulePassesItsTests(t *testing.T) {
