@@ -74,6 +74,7 @@ type owned struct {
 	program *detectors.Program
 	next    int64 // what the memory has applied
 	saved   int64 // what the store has
+	marked  int64 // what the newest checkpoint stands at
 	written time.Time
 	lag     int64
 	pending []alert.Alert
@@ -144,7 +145,7 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 	if o.memory == nil {
 		o.memory = detectors.NewMemory(o.program, seed(p.Source))
 	}
-	o.saved, o.Checkpoint = o.next, nil
+	o.saved, o.marked, o.Checkpoint = o.next, o.next, nil
 	return o, nil
 }
 
@@ -250,7 +251,7 @@ func (g *detecting) transact(ctx context.Context, final bool) error {
 	var writes []ShardWrite
 	for _, o := range g.shards {
 		w := ShardWrite{Shard: o.source.Partition, Epoch: o.Epoch, Next: o.next, TopicID: o.source.TopicID, Alerts: o.pending}
-		if o.next > o.saved && (final || now.Sub(o.written) >= g.Detect.Checkpoint) {
+		if o.next > o.marked && (final || now.Sub(o.written) >= g.Detect.Checkpoint) {
 			var buf bytes.Buffer
 			if _, err := o.memory.Freeze().WriteTo(&buf); err != nil {
 				return fmt.Errorf("cannot write the checkpoint of shard %d: %w", w.Shard, err)
@@ -292,7 +293,7 @@ func (g *detecting) stored(writes []ShardWrite, now time.Time) {
 		o := g.shards[i]
 		o.saved = w.Next
 		if w.Checkpoint != nil {
-			o.written = now
+			o.written, o.marked = now, w.Next
 			g.Stats.Checkpoints.Add(1)
 			g.Stats.CheckpointBytes.Store(int64(len(w.Checkpoint)))
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/klaxonhq/klaxon/sinks/alertstopic"
 	"github.com/klaxonhq/klaxon/sinks/webhook"
 	"github.com/segmentio/kafka-go/sasl"
-	"github.com/segmentio/kafka-go/sasl/plain"
+	saslplain "github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
 	"go.uber.org/zap"
 )
@@ -54,7 +54,7 @@ func mechanism(c *SASLConfig) (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Mechanism(scram.SHA512, c.Username, c.Password)
 	}
-	return plain.Mechanism{Username: c.Username, Password: c.Password}, nil
+	return saslplain.Mechanism{Username: c.Username, Password: c.Password}, nil
 }
 
 func tlsConfig(c *TLSConfig) (*tls.Config, error) {
