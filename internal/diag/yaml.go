@@ -27,6 +27,7 @@ type Node struct {
 	path string
 	list *List
 	node *yaml.Node
+	src  []byte // the whole file, to find places within texts that span lines
 }
 
 // Documents parses every document of a file. What cannot be parsed is reported in list; the documents before it are returned.
@@ -51,7 +52,7 @@ func Documents(file string, data []byte, list *List) []Node {
 		if n.Kind != yaml.DocumentNode || len(n.Content) != 1 {
 			continue
 		}
-		root := Node{file: file, list: list, node: n.Content[0]}
+		root := Node{file: file, list: list, node: n.Content[0], src: data}
 		if isNull(root.node) {
 			continue // an empty document, as a trailing `---` makes one
 		}
@@ -151,7 +152,7 @@ func (n Node) Substitute(f func(string) (string, error)) {
 }
 
 func (n Node) at(y *yaml.Node, path string) Node {
-	return Node{file: n.file, path: path, list: n.list, node: y}
+	return Node{file: n.file, path: path, list: n.list, node: y, src: n.src}
 }
 
 func join(path, key string) string {
@@ -213,8 +214,8 @@ func (r Report) Hint(format string, args ...any) {
 // Errorf reports a mistake at this value. The message continues a sentence whose subject is the value's path.
 func (n Node) Errorf(format string, args ...any) Report { return n.report(false, 0, format, args...) }
 
-// ErrorfAt is Errorf with an offset in bytes into the scalar's text, for a mistake inside a pattern or condition. On scalars
-// that span lines (block style) the line is found from the text.
+// ErrorfAt is Errorf with an offset in bytes into the scalar's text, for a mistake inside a pattern or condition. Where the text
+// spans lines of the file, the line and column are those of the file.
 func (n Node) ErrorfAt(offset int, format string, args ...any) Report {
 	return n.report(false, offset, format, args...)
 }
@@ -232,25 +233,6 @@ func (n Node) report(warning bool, offset int, format string, args ...any) Repor
 	}
 	n.list.add(n.file, line, column, n.path, fmt.Sprintf(format, args...), "", warning)
 	return Report{n.list, len(*n.list) - 1}
-}
-
-func (n Node) place(offset int) (line, column int) {
-	line, column = n.node.Line, n.node.Column
-	if offset <= 0 || n.node.Kind != yaml.ScalarNode {
-		return line, column
-	}
-	before := n.node.Value[:min(offset, len(n.node.Value))]
-	switch {
-	case n.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		// The text begins on the line after the indicator; its indentation is not known, so the column counts from the text.
-		line += 1 + strings.Count(before, "\n")
-		column = len(before) - strings.LastIndexByte(before, '\n')
-	case n.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
-		column += 1 + len(before)
-	default:
-		column += len(before)
-	}
-	return line, column
 }
 
 // Raw is the scalar's text as written, without regard to its type, or "".
