@@ -168,11 +168,12 @@ func (r *Rule) resolve(tenant string, ms int64) *Rule {
 func (r *Rule) Overridden() []string { return r.overrides }
 
 // SeverityOf is the severity of an alert that counted so many events (1 where there is no clause). Get answers the values of the
-// fields in Count.By and Carry, which are copied into nothing that outlives the call.
+// fields in Count.By and Carry, which must not change during the call. It is safe for concurrent use.
 func (r *Rule) SeverityOf(count int64, get func(field string) []string) Severity {
 	var e *event.Event // conditions on the count alone need none
 	defer func() {
 		if e != nil {
+			e.Reset(r.schema)
 			r.scratch.Put(e)
 		}
 	}()
@@ -182,7 +183,6 @@ func (r *Rule) SeverityOf(count int64, get func(field string) []string) Severity
 		}
 		if e == nil && len(c.When.FieldIDs()) > 0 {
 			e = r.scratch.Get().(*event.Event)
-			e.Reset(r.schema)
 		}
 		for i, id := range c.When.FieldIDs() {
 			e.Clear(id)
