@@ -104,10 +104,11 @@ func (e *Event) object(node int32, i, depth int) (int, error) {
 		if i = skipBlank(b, i); i >= len(b) || b[i] != ':' {
 			return i, j.fail(i, "a colon was expected")
 		}
-		if i, err = e.value(child, skipBlank(b, i+1), depth); err != nil {
+		at := skipBlank(b, i+1)
+		if i, err = e.value(child, at, depth); err != nil {
 			return i, err
 		}
-		if depth == 1 && child < 0 && j.plan.rest != 0 {
+		if depth == 1 && j.plan.rest != 0 && j.plan.unplaced(child, b[at]) {
 			j.rest = append(j.rest, span{begin, i})
 		}
 		i = skipBlank(b, i)

@@ -19,6 +19,7 @@ type planNode struct {
 	targets []FieldID
 	raw     []FieldID // targets that take the JSON itself: Elements and Object
 	leaf    bool      // nothing below
+	placed  bool      // something here or below goes to a field that is not below the plan's rest
 }
 
 // Mapping sends what stands at a path to a field. The path's segments are separated by dots; it runs through arrays, and a key
@@ -29,16 +30,19 @@ type Mapping struct {
 }
 
 // NewPlan builds a plan. If rest is not 0, members of the document's root that no mapping leads into are collected, as one JSON
-// object, in that field.
+// object, in that field; so are those that mappings lead into only for fields below rest, which are views of it, and plain values where
+// the mappings lead deeper.
 func NewPlan(s *Schema, rest FieldID, mappings ...Mapping) *Plan {
 	p := &Plan{nodes: []planNode{{parent: -1, leaf: true}}, rest: rest}
 	p.grow(64)
 	for _, m := range mappings {
 		at := int32(0)
+		placed := rest == 0 || !below(s.Name(m.To), s.Name(rest))
 		for path, more := m.Path, true; more; {
 			var key string
 			key, path, more = strings.Cut(path, ".")
 			at = p.put(at, key)
+			p.nodes[at].placed = p.nodes[at].placed || placed
 		}
 		n := &p.nodes[at]
 		if t := s.Type(m.To); t == Elements || t == Object {
@@ -110,6 +114,15 @@ func (p *Plan) find(parent int32, key string) int32 {
 		at = p.child(at, segment)
 	}
 	return at
+}
+
+// unplaced says whether a member of the root, whose value begins with a byte, belongs to the rest.
+func (p *Plan) unplaced(at int32, first byte) bool {
+	if at < 0 || !p.nodes[at].placed {
+		return true
+	}
+	n := &p.nodes[at]
+	return first != '{' && first != '[' && first != 'n' && len(n.targets) == 0 && len(n.raw) == 0
 }
 
 func hashKey(parent int32, k string) uint64 {
