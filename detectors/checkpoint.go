@@ -162,7 +162,7 @@ func appendSlot(b []byte, s *slot) []byte {
 	for _, n := range [...]int64{s.number, s.start, s.end, s.time, s.last, s.first} {
 		b = appendVarint(b, n)
 	}
-	b = appendUvarint(appendUvarint(b, uint64(s.count)), uint64(s.published))
+	b = appendUvarint(appendUvarint(appendUvarint(b, uint64(s.count)), uint64(s.published)), uint64(s.checked))
 	b = appendUvarint(b, uint64(s.revision))
 	b = append(b, byte(s.severity), byte(s.flags))
 	return appendSummary(b, &s.forgotten)

@@ -119,12 +119,12 @@ func (t ruleTexts) Varies() bool { return t.varies }
 // Watches says that the severity looks at more than the count and the key.
 func (t ruleTexts) Watches() bool { return t.watches }
 
-// get is the values of a field.
-func (v *view) get(name string) []string {
+// field is the values of a field.
+func (v *view) field(name string) []string {
 	if name == countName {
 		return []string{strconv.FormatInt(v.count, 10)}
 	}
-	for _, f := range v.key {
+	for _, f := range v.keyFields() {
 		if f.Name == name {
 			return f.Values
 		}

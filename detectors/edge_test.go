@@ -124,6 +124,24 @@ func TestAlertsEndAtTheirTick(t *testing.T) {
 	}
 }
 
+// TestSeverityRisesAtItsHit: also where it looks at the evidence of a flood.
+func TestSeverityRisesAtItsHit(t *testing.T) {
+	r := countRule("a", 2, time.Minute, 0)
+	r.plain.texts = plain{watches: true}
+	m := NewMemory(newProgram(Limits{}, []*rule{r}), 1)
+	for i := range int64(1000) {
+		h := one("a", "k", base+i)
+		h.Fields = []hit.Field{user("somebody")}
+		if i == 900 {
+			h.Fields = []hit.Field{user("user0")}
+		}
+		got := m.Apply(frame(event1(), 1, i, h))
+		if (len(got) == 1 && got[0].Severity == alert.Urgent) != (i == 900) {
+			t.Fatalf("hit %d: %+v", i, got)
+		}
+	}
+}
+
 // TestAFloodOfKeysStaysInItsBudget: ten times as many keys as fit, each seen once, and one that is seen often between them.
 func TestAFloodOfKeysStaysInItsBudget(t *testing.T) {
 	limits := Limits{MaxKeys: 500}

@@ -51,9 +51,11 @@ type slot struct {
 	forgotten  summary
 	flags      flags
 	dirty      bool
-	// what was published
+	news       bool // the record under way has a value that was not known
+	// what was published, and the count at which a severity that looks at evidence was last looked at
 	revision  int64
 	published uint32
+	checked   uint32
 	severity  int8
 }
 
@@ -97,8 +99,8 @@ func searchRecords(rs []record, t int64) int {
 	return lo
 }
 
-// add counts a hit at t, which no window that is still of interest ends before, and returns the first moment whose window it is in.
-// From there on every moment before t + within has one more.
+// add counts a hit at t, which no window that is still of interest ends before. It returns the first moment whose window has one
+// more; the others are those up to t + within, and their totals are still to be raised.
 func (e *entity) add(t int64, c *clause) int {
 	n := len(e.moments)
 	if n == 0 || t > e.moments[n-1].time {
@@ -106,8 +108,8 @@ func (e *entity) add(t int64, c *clause) int {
 			e.inTail -= uint64(e.moments[e.tail].count)
 			e.tail++
 		}
-		e.inTail++
 		e.moments = append(e.moments, moment{t, 1, clampTotal(e.inTail)})
+		e.inTail++
 		return n
 	}
 	inTail := t > e.moments[n-1].time-c.within
@@ -126,10 +128,35 @@ func (e *entity) add(t int64, c *clause) int {
 	if inTail {
 		e.inTail++
 	}
-	for i := at; i < len(e.moments) && e.moments[i].time < t+c.within; i++ {
-		e.moments[i].total++
-	}
 	return at
+}
+
+// met is what the windows that end in one slot came to.
+type met struct {
+	slot        int64 // its number
+	count       uint32
+	first, last int64 // ends of windows that met the condition; first is none if none did
+}
+
+// raise counts one hit more in the windows that end with moment i and those behind it, before a time and in the slot of moment i.
+// It returns the first moment that it left alone.
+func (e *entity) raise(i int, before int64, r *rule) (met, int) {
+	slot := r.clause.slotOf(e.moments[i].time)
+	out := met{slot: slot, first: none}
+	before = min(before, (slot+1)*r.clause.quiet)
+	least := r.clause.atLeast
+	for ; i < len(e.moments) && e.moments[i].time < before; i++ {
+		u := &e.moments[i]
+		u.total++
+		if u.total < least || r.resolve != nil && !r.meets(e, *u) {
+			continue
+		}
+		out.count, out.last = max(out.count, u.total), u.time
+		if out.first == none {
+			out.first = u.time
+		}
+	}
+	return out, i
 }
 
 // windowBefore counts the hits in (t - within, t), where t would be inserted at index at, before a later moment.

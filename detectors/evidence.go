@@ -104,25 +104,43 @@ func clip(s string) string {
 	return s[:n]
 }
 
-// eachValue gives out the values in a record's extra and returns the sample behind them.
-func eachValue(extra string, f func(name uint32, value string)) (sample string) {
-	if extra == "" {
-		return ""
+// carried reads a record's extra: one value after the other, and then the sample.
+type carried struct {
+	reader
+	fields, values uint64 // still to come
+	name           uint32
+}
+
+func readExtra(extra string) carried {
+	c := carried{reader: reader{b: view8(extra)}}
+	if extra != "" {
+		c.fields = c.uvarint()
 	}
-	r := reader{b: view8(extra)}
-	for fields := r.uvarint(); fields > 0 && !r.bad; fields-- {
-		name := uint32(r.uvarint())
-		for n := r.uvarint(); n > 0 && !r.bad; n-- {
-			v := r.text()
-			if !r.bad {
-				f(name, v)
-			}
+	return c
+}
+
+// next is the next value and the number of its field's name.
+func (c *carried) next() (name uint32, value string, ok bool) {
+	for c.values == 0 {
+		if c.fields == 0 || c.bad {
+			return 0, "", false
+		}
+		c.fields--
+		c.name, c.values = uint32(c.uvarint()), c.uvarint()
+	}
+	c.values--
+	value = c.text()
+	return c.name, value, !c.bad
+}
+
+// sample is the sample of a record's extra, or "".
+func sample(extra string) string {
+	c := readExtra(extra)
+	for {
+		if _, _, ok := c.next(); !ok {
+			return event.View(c.b)
 		}
 	}
-	if r.bad {
-		return ""
-	}
-	return event.View(r.b)
 }
 
 // view8 is a text's bytes, which nobody may write to.
@@ -181,10 +199,17 @@ func (m *Memory) compareIDs(a, b *record) int {
 		cmp.Compare(a.received, b.received), cmp.Compare(a.index, b.index))
 }
 
-// addTo adds a hit. The record's extra may be borrowed: own is asked for a copy of what is kept.
-func (m *Memory) addTo(s *summary, r record, own func(string) string) {
+// addTo adds a hit, and says whether it has a value that was not known. The record's extra may be borrowed: own is asked for a copy
+// of what is kept.
+func (m *Memory) addTo(s *summary, r record, own func(string) string) (news bool) {
 	m.addEvent(s, &r, own)
-	eachValue(r.extra, func(name uint32, value string) { m.addValue(s, name, value, own) })
+	for c := readExtra(r.extra); ; {
+		name, value, ok := c.next()
+		if !ok {
+			return news
+		}
+		news = m.addValue(s, name, value, own) || news
+	}
 }
 
 // addEvent adds a hit without its values. It makes r own its extra when it keeps it.
@@ -195,7 +220,11 @@ func (m *Memory) addEvent(s *summary, r *record, own func(string) string) {
 	if !first && !last && !sampled {
 		return
 	}
-	r.extra = own(r.extra)
+	if s.some && s.last.extra == r.extra {
+		r.extra = s.last.extra // many hits of a key say the same
+	} else {
+		r.extra = own(r.extra)
+	}
 	if first {
 		s.size += int64(len(r.extra)) - int64(len(s.first.extra))
 		s.first = *r
@@ -231,13 +260,14 @@ func (s *summary) field(name uint32) *valueSet {
 	return &s.fields[len(s.fields)-1]
 }
 
-func (m *Memory) addValue(s *summary, name uint32, value string, own func(string) string) {
+// addValue adds a value, and says whether that changed anything.
+func (m *Memory) addValue(s *summary, name uint32, value string, own func(string) string) bool {
 	f := s.field(name)
 	h := m.seed.text(value)
 	n := len(f.values)
 	if n == valuesKept && h > f.values[n-1].hash {
 		f.full = true
-		return
+		return false
 	}
 	lo, hi := 0, n
 	for lo < hi {
@@ -248,7 +278,7 @@ func (m *Memory) addValue(s *summary, name uint32, value string, own func(string
 		}
 	}
 	if lo < n && f.values[lo].hash == h {
-		return
+		return false
 	}
 	if n == valuesKept {
 		f.full = true
@@ -257,6 +287,7 @@ func (m *Memory) addValue(s *summary, name uint32, value string, own func(string
 	}
 	f.values = slices.Insert(f.values, lo, hashedText{h, own(value)})
 	s.size += textBytes + int64(len(value))
+	return true
 }
 
 // merge adds another summary's hits, as far as in says that their time counts. Values of a summary that counts in part count whole:

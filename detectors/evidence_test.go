@@ -66,7 +66,7 @@ func TestLongValuesAreCut(t *testing.T) {
 	}
 	m := NewMemory(newProgram(Limits{}, nil), 1)
 	b := m.appendExtra(nil, &hit.Hit{Fields: []hit.Field{user("x")}, Sample: make([]byte, maxSampleBytes+1)})
-	if got := eachValue(string(b), func(uint32, string) {}); got != "" || m.counts.samplesDropped != 1 {
+	if got := sample(string(b)); got != "" || m.counts.samplesDropped != 1 {
 		t.Errorf("a sample of %d bytes", len(got))
 	}
 }

@@ -18,7 +18,7 @@ type plain struct{ watches bool }
 
 func (plain) Title(v *view) string {
 	var b strings.Builder
-	for _, f := range append(slices.Clone(v.key), v.fields...) {
+	for _, f := range append(slices.Clone(v.keyFields()), shown(v.values)...) {
 		b.WriteString(f.Name + strings.Join(f.Values, " "))
 	}
 	return b.String() + strconv.FormatInt(v.count, 10)

@@ -36,6 +36,7 @@ type Memory struct {
 	pending []alert.Alert // made outside Apply
 	out     []alert.Alert
 	spans   []span
+	view    *view // reused
 	scratch []byte
 	extra   []byte
 }
@@ -58,7 +59,7 @@ type dirtySlot struct {
 // samples for the same alert; and attackers should not know it.
 func NewMemory(p *Program, seed uint64) *Memory {
 	m := &Memory{program: p, seed: newSeed(seed), now: beginning, sources: newSources(), calendar: newCalendar(),
-		names: []string{""}, nameNumbers: map[string]uint32{}}
+		names: []string{""}, nameNumbers: map[string]uint32{}, view: newView()}
 	m.states = newStates(len(p.rules))
 	return m
 }
@@ -138,33 +139,32 @@ func (m *Memory) hit(f *hit.Frame, h *hit.Hit, origin uint32) {
 func (m *Memory) count(r *rule, h *hit.Hit, origin uint32) {
 	c := r.clause
 	place, e := m.entity(r, h)
+	news := m.keep(e, c, h, origin)
 	bytes := e.bytesOfMoments()
 	t := h.Time
 	if e.grid > 1 {
 		t = roundUp(t, e.grid)
 	}
-	at := e.add(t, c)
+	for i := e.add(t, c); i < len(e.moments) && e.moments[i].time < t+c.within; {
+		var w met
+		if w, i = e.raise(i, t+c.within, r); w.first != none {
+			m.qualify(place, e, c, w, news)
+		}
+	}
 	m.bytes += e.bytesOfMoments() - bytes
-	m.keep(e, c, h, origin)
 	if len(e.moments) > m.program.limits.MaxMoments {
 		m.squeeze(e, r)
-		at = search(e.moments, t)
-	}
-	for i := at; i < len(e.moments) && e.moments[i].time < t+c.within; i++ {
-		if r.meets(e, e.moments[i]) {
-			m.qualify(place, e, c, e.moments[i])
-		}
 	}
 }
 
 func (e *entity) bytesOfMoments() int64 { return momentBytes * int64(len(e.moments)) }
 
-// qualify notes a window that met the condition.
-func (m *Memory) qualify(place uint32, e *entity, c *clause, u moment) {
-	number := c.slotOf(u.time)
-	s := e.slot(number, number*c.quiet)
+// qualify notes windows that met the condition.
+func (m *Memory) qualify(place uint32, e *entity, c *clause, w met, news bool) {
+	start := w.slot * c.quiet
+	s := e.slot(w.slot, start)
 	if s == nil {
-		s = &slot{number: number, start: number * c.quiet, end: (number + 1) * c.quiet, time: u.time, last: u.time, first: none}
+		s = &slot{number: w.slot, start: start, end: start + c.quiet, time: w.first, last: w.last, first: none}
 		if e.more == nil {
 			e.more = &more{}
 		}
@@ -173,8 +173,9 @@ func (m *Memory) qualify(place uint32, e *entity, c *clause, u moment) {
 		m.bytes += slotBytes + summaryBytes
 		m.schedule(place, e, c)
 	}
-	s.count, s.time, s.last = max(s.count, u.total), min(s.time, u.time), max(s.last, u.time)
+	s.count, s.time, s.last = max(s.count, w.count), min(s.time, w.first), max(s.last, w.last)
 	s.flags |= e.flags
+	s.news = s.news || news
 	if !s.dirty {
 		s.dirty = true
 		m.dirty = append(m.dirty, dirtySlot{place, s})
@@ -251,21 +252,21 @@ func (m *Memory) keyHash(e *entity) uint64 {
 	return m.seed.text(e.text) ^ m.seed.text(m.program.rules[e.rule].id)
 }
 
-// keep keeps a hit as evidence.
-func (m *Memory) keep(e *entity, c *clause, h *hit.Hit, origin uint32) {
+// keep keeps a hit as evidence, and says whether it may have a value that was not known.
+func (m *Memory) keep(e *entity, c *clause, h *hit.Hit, origin uint32) (news bool) {
 	m.extra = m.appendExtra(m.extra[:0], h)
 	r := record{time: h.Time, offset: h.Offset, received: h.RecordTime, index: h.Index, origin: origin, extra: event.View(m.extra)}
 	chunk := floorDiv(h.Time, c.chunk)
 	if crowd := e.crowd(chunk); crowd != nil {
 		size := crowd.size
-		m.addTo(&crowd.summary, r, strings.Clone)
+		news = m.addTo(&crowd.summary, r, strings.Clone)
 		m.bytes += crowd.size - size
-		return
+		return news
 	}
 	from, to := searchRecords(e.recs, chunk*c.chunk), searchRecords(e.recs, (chunk+1)*c.chunk)
 	if to-from >= crowdSize {
 		m.crowd(e, chunk, from, to, r)
-		return
+		return true
 	}
 	at := to
 	for at > from && e.recs[at-1].time > r.time {
@@ -278,6 +279,7 @@ func (m *Memory) keep(e *entity, c *clause, h *hit.Hit, origin uint32) {
 	}
 	e.recs = slices.Insert(e.recs, at, r)
 	m.bytes += r.bytes()
+	return r.extra != ""
 }
 
 // crowd makes a crowd of the records from index from to index to, and adds r.

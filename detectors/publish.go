@@ -16,12 +16,32 @@ import (
 // shownValues is how many of a field's values an alert names; the others are only counted.
 const shownValues = 3
 
-// view is what a rule's texts are made of.
+// view is what a rule's texts are made of. It is valid for one call.
 type view struct {
 	count  int64
-	key    []alert.Field // one value each
-	fields []alert.Field // what the evidence says besides
-	values []fieldValues // the same, with all the values that are known
+	names  []string
+	joined string                      // the key's values, named by names; see hit.JoinKey
+	key    []alert.Field               // the same, one value each; nil until it is asked for
+	values []fieldValues               // what the evidence says besides
+	get    func(field string) []string // field, as package rules takes it
+}
+
+func newView() *view {
+	v := &view{}
+	v.get = v.field
+	return v
+}
+
+func (v *view) reset(count int64, names []string, joined string) {
+	v.count, v.names, v.joined, v.key, v.values = count, names, joined, nil, nil
+}
+
+// keyFields names the key's values. What it returns is not the view's.
+func (v *view) keyFields() []alert.Field {
+	if v.key == nil {
+		v.key = keyFields(v.names, v.joined)
+	}
+	return v.key
 }
 
 type fieldValues struct {
@@ -34,31 +54,39 @@ type fieldValues struct {
 // the revisions independent of how the match loop cut its frames, which differs from run to run.
 func (m *Memory) publishDirty() {
 	for _, d := range m.dirty {
-		d.slot.dirty = false
+		s := d.slot
 		e := m.table[d.place]
 		r := m.program.rules[e.rule]
-		s := d.slot
 		if s.revision == 0 || uint64(s.count) >= 2*uint64(s.published) || m.risen(r, e, s) {
 			m.publish(r, e, s, false)
 		}
+		s.dirty, s.news = false, false
 	}
 	clear(m.dirty)
 	m.dirty = m.dirty[:0]
 }
 
-// risen says that the slot's severity is higher than what was published.
+// risen says that the slot's severity is higher than what was published. A severity that looks at evidence is looked at when
+// there may be a new value, and else as often as the count has grown by a sixteenth: finding the evidence of a flood takes long.
 func (m *Memory) risen(r *rule, e *entity, s *slot) bool {
 	tenant, key := splitEntityKey(e.text)
 	texts := r.at(tenant, s.time).texts
-	if !texts.Varies() || s.count == s.published && !texts.Watches() {
+	if !texts.Varies() {
 		return false
 	}
-	v := view{count: int64(s.count), key: keyFields(r.names, key)}
+	v := m.view
+	v.reset(int64(s.count), r.names, key)
 	if texts.Watches() {
+		if !s.news && s.count-s.checked <= s.checked/16 {
+			return false
+		}
+		s.checked = s.count
 		evidence := m.evidence(r, e, s)
 		v.values = m.valuesOf(&evidence)
+	} else if s.count == s.published {
+		return false
 	}
-	return int8(texts.Severity(&v)) > s.severity
+	return int8(texts.Severity(v)) > s.severity
 }
 
 // publish makes the next revision of a slot's alert.
@@ -74,15 +102,16 @@ func (m *Memory) alertOf(r *rule, e *entity, s *slot, final bool) alert.Alert {
 	if first == none {
 		first = firstCovered(e.moments, m.spans, none)
 	}
-	v := view{count: int64(s.count), key: keyFields(r.names, key), values: m.valuesOf(&evidence)}
-	v.fields = shown(v.values)
+	v := m.view
+	v.reset(int64(s.count), r.names, key)
+	v.values = m.valuesOf(&evidence)
 	s.revision++
-	s.published = s.count
+	s.published, s.checked = s.count, s.count
 	a := alert.Alert{
 		ID: alert.NewID(tenant, r.id, key, strconv.FormatInt(s.number, 10)), Revision: s.revision, Final: final,
-		Rule: as.info, Tenant: strings.Clone(tenant), Severity: as.texts.Severity(&v), Title: as.texts.Title(&v),
-		Key: v.key, Incident: incidentKey(r, v.key), Time: s.time, First: first, Last: s.last, Count: int64(s.count),
-		Fields: v.fields, Events: m.events(&evidence), Degraded: s.flags.text(),
+		Rule: as.info, Tenant: strings.Clone(tenant), Severity: as.texts.Severity(v), Title: as.texts.Title(v),
+		Key: v.keyFields(), Incident: incidentKey(r, v.keyFields()), Time: s.time, First: first, Last: s.last, Count: int64(s.count),
+		Fields: shown(v.values), Events: m.events(&evidence), Degraded: s.flags.text(),
 	}
 	s.severity = max(s.severity, int8(a.Severity))
 	a.Explanation = explainCount(r.clause.within, as.atLeast, &a)
@@ -163,7 +192,7 @@ func (m *Memory) events(s *summary) []alert.Event {
 	out := make([]alert.Event, len(rs))
 	for i := range rs {
 		out[i] = alert.Event{ID: m.sources.id(&rs[i]).String(), Time: rs[i].time}
-		out[i].Sample = sampleOf(eachValue(rs[i].extra, func(uint32, string) {}))
+		out[i].Sample = sampleOf(sample(rs[i].extra))
 	}
 	return out
 }
@@ -182,7 +211,9 @@ func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
 	key := keyFields(r.names, h.Key)
 	incident := incidentKey(r, key)
 	key = slices.DeleteFunc(key, func(f alert.Field) bool { return f.Values[0] == "" }) // the event has no such field
-	v := view{count: 1, key: key}
+	v := m.view
+	v.reset(1, nil, "")
+	v.key = key
 	for _, f := range h.Fields {
 		if len(f.Values) == 0 {
 			continue
@@ -195,7 +226,6 @@ func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
 		v.values = append(v.values, fieldValues{name: strings.Clone(f.Name), values: slices.Compact(values)})
 	}
 	slices.SortFunc(v.values, func(a, b fieldValues) int { return strings.Compare(a.name, b.name) })
-	v.fields = shown(v.values)
 	e := alert.Event{ID: id, Time: h.Time}
 	if len(h.Sample) <= maxSampleBytes {
 		e.Sample = sampleOf(string(h.Sample))
@@ -205,8 +235,8 @@ func (m *Memory) stateless(r *rule, source event.Source, h *hit.Hit) {
 	as := r.at(h.Tenant, h.Time)
 	a := alert.Alert{
 		ID: alert.NewID(h.Tenant, r.id, id), Revision: 1, Final: true, Rule: as.info, Tenant: strings.Clone(h.Tenant),
-		Severity: as.texts.Severity(&v), Title: as.texts.Title(&v), Key: v.key, Incident: incident,
-		Time: h.Time, First: h.Time, Last: h.Time, Count: 1, Fields: v.fields, Events: []alert.Event{e},
+		Severity: as.texts.Severity(v), Title: as.texts.Title(v), Key: v.key, Incident: incident,
+		Time: h.Time, First: h.Time, Last: h.Time, Count: 1, Fields: shown(v.values), Events: []alert.Event{e},
 	}
 	a.Explanation = explainEvent(&a)
 	m.out = append(m.out, a)

@@ -227,7 +227,7 @@ func (r *restorer) entity() *entity {
 
 func (r *restorer) more() *more {
 	m := &more{}
-	for n := r.count(12); n > 0 && !r.bad; n-- {
+	for n := r.count(13); n > 0 && !r.bad; n-- {
 		m.slots = append(m.slots, r.slot())
 	}
 	for n := r.count(2); n > 0 && !r.bad; n-- {
@@ -242,7 +242,7 @@ func (r *restorer) slot() *slot {
 	s := &slot{number: r.time(), start: r.time(), end: r.time(), time: r.time(), last: r.time(), first: r.varint()}
 	r.must(s.first == none || s.first <= 2*maxTime && s.first >= -2*maxTime)
 	r.must(s.start < s.end)
-	s.count, s.published = uint32(r.below(1<<32)), uint32(r.below(1<<32))
+	s.count, s.published, s.checked = uint32(r.below(1<<32)), uint32(r.below(1<<32)), uint32(r.below(1<<32))
 	s.revision = int64(r.below(math.MaxInt64))
 	s.severity, s.flags = int8(r.byte()), flags(r.byte())
 	r.must(s.severity >= 0 && s.severity <= int8(alert.Urgent))
@@ -315,13 +315,14 @@ func (r *restorer) record() record {
 
 // validExtra says that what a record carries can be read.
 func validExtra(extra string, names int) bool {
-	ok := true
-	r := reader{b: view8(extra)}
-	for fields := r.uvarint(); fields > 0 && !r.bad; fields-- {
-		ok = ok && r.uvarint() < uint64(names)
-		for n := r.uvarint(); n > 0 && !r.bad; n-- {
-			r.text()
+	c := readExtra(extra)
+	for {
+		name, _, ok := c.next()
+		if !ok {
+			return !c.bad
+		}
+		if name >= uint32(names) {
+			return false
 		}
 	}
-	return ok && !r.bad
 }
