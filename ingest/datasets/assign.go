@@ -267,10 +267,19 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 
 func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 	for _, from := range v.copies {
-		if e.Has(from) && convertible(e, to, e.First(from)) {
-			if from == to {
+		if !e.Has(from) {
+			continue
+		}
+		if from == to {
+			return
+		}
+		if e.Schema().Type(to) == event.IP {
+			if copyAddrs(e, to, from) {
 				return
 			}
+			continue
+		}
+		if convertible(e, to, e.First(from)) {
 			e.Clear(to)
 			for x := e.First(from); x != nil; x = e.Next(x) {
 				if convertible(e, to, x) {
@@ -282,15 +291,28 @@ func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 	}
 }
 
+// copyAddrs is copyFirst for addresses; it answers whether there was any.
+func copyAddrs(e *event.Event, to, from event.FieldID) (any bool) {
+	for v := e.First(from); v != nil; v = e.Next(v) {
+		a, ok := v.Addr(), v.Kind() == event.Addr
+		if !ok {
+			a, ok = event.ParseAddr(v.Text())
+		}
+		if !ok {
+			continue
+		}
+		if !any {
+			e.Clear(to)
+		}
+		any = true
+		e.AddAddr(to, a)
+	}
+	return any
+}
+
 // convertible says whether a copy would succeed, so that a guess that fails leaves no trace.
 func convertible(e *event.Event, to event.FieldID, v *event.Value) bool {
 	switch e.Schema().Type(to) {
-	case event.IP:
-		if v.Kind() == event.Addr {
-			return true
-		}
-		_, ok := event.ParseAddr(v.Text())
-		return ok
 	case event.Long, event.Double:
 		_, ok := v.Number()
 		return ok || v.Kind() == event.String && isNumber(v.Text())

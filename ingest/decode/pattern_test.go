@@ -174,6 +174,26 @@ func TestMatchIsLinear(t *testing.T) {
 	}
 }
 
+func TestScanQuoted(t *testing.T) {
+	slow := func(s string, quote byte) int {
+		for i := 0; i < len(s); i++ {
+			switch s[i] {
+			case quote:
+				return i
+			case '\\':
+				i++
+			}
+		}
+		return -1
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{`"`, `\`, "x", "yz"})).Draw(t, "s"), "")
+		if got, want := scanQuoted(s, '"'), slow(s, '"'); got != want {
+			t.Fatalf("%s: %d, want %d", s, got, want)
+		}
+	})
+}
+
 func FuzzPattern(f *testing.F) {
 	f.Add("<source.ip:ip> - <user.name:last> [<@timestamp:httpdate>] \"<$r:quoted>\"<? <x:rest>?>", `1.2.3.4 - a [10/Oct/2026:13:55:36 +0000] "GET /" x`)
 	f.Add("for <u:last> from <a:ip!> port <p:int><? ssh2?>", "for a from b from 1.2.3.4 port 5 ssh2")

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strings"
 	"time"
 
 	"github.com/klaxonhq/klaxon/event"
@@ -88,12 +89,23 @@ func scanPath(s string) int {
 
 // scanQuoted is the length of the text before the first quote that no backslash escapes, or -1.
 func scanQuoted(s string, quote byte) int {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case quote:
-			return i
-		case '\\':
-			i++
+	for from := 0; from < len(s); {
+		i := strings.IndexByte(s[from:], quote)
+		if i < 0 {
+			return -1
+		}
+		end := from + i
+		if strings.IndexByte(s[from:end], '\\') < 0 {
+			return end
+		}
+		for from < end {
+			if s[from] == '\\' {
+				from++ // and what it escapes, which may be the quote
+			}
+			from++
+		}
+		if from == end {
+			return end
 		}
 	}
 	return -1
