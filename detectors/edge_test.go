@@ -78,6 +78,27 @@ func TestTimeIsTheLeastOfAllPartitions(t *testing.T) {
 	}
 }
 
+// TestForgottenTopicsDoNotHoldTimeBack: a topic that nobody reads any more would do so for ever.
+func TestForgottenTopicsDoNotHoldTimeBack(t *testing.T) {
+	m := NewMemory(newProgram(Limits{}, []*rule{countRule("a", 2, time.Minute, 0)}), 1)
+	a, b := event1(), event.Source{Topic: "other", TopicID: "y"}
+	m.Apply(frame(b, 1, 0, one("a", "k", base)))
+	m.Apply(mark(a, 1, hit.Mark{Partition: 0, Watermark: base}))
+	if got := m.Waits(); m.Now() != beginning || len(got) != 2 || got[0] != "logs" || got[1] != "other" {
+		t.Fatal(m.Now(), got)
+	}
+	m.Forget("other")
+	m.Forget("unheard of")
+	m.Apply(mark(a, 1, hit.Mark{Partition: 0, Watermark: base + 1}))
+	if m.Now() != base+1-60_000 || len(m.Waits()) != 1 {
+		t.Fatal(m.Now(), m.Waits())
+	}
+	m.Apply(frame(b, 1, 0, one("a", "k", base)))
+	if m.Stats()["seen_before"] != 1 || len(m.Waits()) != 2 {
+		t.Error("its positions were forgotten too, or its return was not noticed")
+	}
+}
+
 func TestANewIncarnationRetiresTheOld(t *testing.T) {
 	m := NewMemory(newProgram(Limits{}, []*rule{countRule("a", 2, time.Minute, 0)}), 1)
 	old, young := event1(), event1()
@@ -286,12 +307,22 @@ func TestFrozenIsNotTouched(t *testing.T) {
 	apply(0, 1000)
 	frozen := m.Freeze()
 	want := checkpoint(t, frozen)
+	written := make(chan []byte)
+	go func() { // the race detector watches
+		var b bytes.Buffer
+		_, _ = frozen.WriteTo(&b)
+		written <- b.Bytes()
+	}()
 	apply(1000, 3000)
 	m.Apply(mark(s, 1, hit.Mark{Watermark: base + 1e6}))
+	m.Swap(newProgram(Limits{}, []*rule{countRule("0", 3, time.Second, 0), countRule("a", 3, time.Second, 0)}))
+	if !bytes.Equal(<-written, want) {
+		t.Error("what was written at the same time differs")
+	}
 	if !bytes.Equal(checkpoint(t, frozen), want) {
 		t.Error("the memory wrote to what was frozen")
 	}
-	again, _, err := Restore(bytes.NewReader(want), m.program)
+	again, _, err := Restore(bytes.NewReader(want), newProgram(Limits{}, []*rule{countRule("a", 3, time.Second, 0)}))
 	if err != nil || !bytes.Equal(checkpoint(t, again.Freeze()), want) {
 		t.Error("a checkpoint of what was restored differs", err)
 	}

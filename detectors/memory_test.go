@@ -153,6 +153,41 @@ func TestReplayIsTheSameRun(t *testing.T) {
 	}
 }
 
+// TestCutsDoNotChangeRevisions: frames of one record each make the revisions that longer frames made.
+func TestCutsDoNotChangeRevisions(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		w := newWorld(rng, seed%50 == 0)
+		log := w.log(rng)
+		var short []hit.Frame
+		for _, f := range log {
+			for f.Kind == hit.Hits && len(f.Hits) > 0 {
+				n := 1
+				for n < len(f.Hits) && f.Hits[n].Offset == f.Hits[0].Offset {
+					n++
+				}
+				part := f
+				part.Last, part.Hits = f.Hits[0].Offset, f.Hits[:n]
+				short = append(short, part)
+				f.First, f.Hits = part.Last+1, f.Hits[n:]
+			}
+			short = append(short, f)
+		}
+		a, b := revisions(NewMemory(w.program(), 1), log), revisions(NewMemory(w.program(), 1), short)
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("seed %d: %s", seed, cmp.Diff(a, b))
+		}
+	}
+}
+
+func revisions(m *Memory, log []hit.Frame) (out []alert.Alert) {
+	for i := range log {
+		out = append(out, m.Apply(&log[i])...)
+	}
+	slices.SortStableFunc(out, func(a, b alert.Alert) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
 func checkpoint(t testing.TB, f *Frozen) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -15,7 +15,7 @@ import (
 type Limits struct {
 	MaxKeys    int           // keys remembered; 65,536
 	MaxBytes   int64         // about what they may take; 16 MiB
-	MaxMoments int           // different times kept for one key, before they are rounded; 16,384
+	MaxMoments int           // different times kept for one key, before they are rounded; 65,536
 	Lateness   time.Duration // how far event time may run behind the watermark; 1 minute
 }
 
@@ -27,7 +27,7 @@ func (l Limits) withDefaults() Limits {
 		l.MaxBytes = 16 << 20
 	}
 	if l.MaxMoments <= 0 {
-		l.MaxMoments = 1 << 14
+		l.MaxMoments = 1 << 16
 	}
 	if l.Lateness <= 0 {
 		l.Lateness = time.Minute

@@ -127,3 +127,28 @@ func (s *sources) id(r *record) event.ID {
 	o := s.origins[r.origin]
 	return event.ID{Topic: o.topic, Partition: o.partition, Offset: r.offset, Time: r.received, Index: r.index}
 }
+
+// Waits is the topics that the shard's time waits for, in the order of their names.
+func (m *Memory) Waits() []string {
+	var out []string
+	for name, t := range m.sources.topics {
+		if t.partitions > 0 {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Forget makes time wait no more for a topic that nobody reads any more, until a frame of it comes. What was seen of it stays
+// known. This is not in the log: it is for when the configuration changes.
+func (m *Memory) Forget(topic string) {
+	t := m.sources.topics[topic]
+	if t == nil {
+		return
+	}
+	t.partitions = 0
+	for i := range t.parts {
+		t.parts[i].watermark = beginning
+	}
+}
