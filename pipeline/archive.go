@@ -39,8 +39,8 @@ type ArchiveStats struct {
 // Archive is an archive loop: by source partition, everything goes to one sink, and what can be neither decoded nor stored to
 // the dead letters. Only then are offsets committed. The sink being down holds this loop and no other.
 type Archive struct {
-	Generation  func() *Generation // the current one; asked at every flush
-	NewSink     func() ArchiveSink
+	Generation  func() *Generation          // the current one; asked at every flush
+	NewSink     func() (ArchiveSink, error) // one for each claim
 	Sender      MessageSender
 	DeadLetters string // topic
 	// Undecodable says that this loop writes the dead letters of records that cannot be decoded. Where several archives are on,
@@ -80,7 +80,11 @@ type tally struct{ records, archived, dead, dropped, documents, bytes int }
 
 // Run archives what the claim gives until ctx ends.
 func (a *Archive) Run(ctx context.Context, claim Claim) error {
-	g := &archiving{Archive: a, claim: claim, sink: a.NewSink(), lag: map[event.Source]int64{}}
+	sink, err := a.NewSink()
+	if err != nil {
+		return fmt.Errorf("cannot open the archive: %w", err)
+	}
+	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}}
 	g.each = g.add
 	defer g.release()
 	g.due = g.Clock().Add(g.Every)

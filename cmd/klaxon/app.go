@@ -49,7 +49,7 @@ func withWatcher(f func(*alert.Alert)) option {
 
 // newApp wires a configuration without talking to anybody.
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
-	a := &app{cfg: cfg, log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]string{}}}
+	a := &app{cfg: cfg, log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
 	var err error
 	if a.loaded, err = loadOrExplain(cfg.sources()); err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDeliverin
 func (a *app) consume(ctx context.Context, part, group string, topics []string, loop func(context.Context, *kafka.Claim) error) {
 	cfg := kafka.GroupConfig{ID: a.cfg.Kafka.Group + "." + group, Topics: topics, Session: a.cfg.Kafka.Session, Budget: int64(a.cfg.Limits.FetchBytes),
 		OnError: func(err error) {
-			a.state.set(part, err.Error())
+			a.state.tell(part, err.Error())
 			a.log.Error("kafka", zap.String("loop", part), zap.Error(err))
 		}}
 	a.state.set(part, "")
@@ -286,21 +286,39 @@ func (a *app) runArchive(ctx context.Context, s archiveSink) {
 // states is what /readyz says of each part: "" is ready.
 type states struct {
 	mu    sync.Mutex
-	parts map[string]string
+	parts map[string]trouble
 }
+
+// trouble is why a part is not ready. What was told in passing is forgotten when it was not told again for a while: the loops
+// repeat what goes on being wrong every ten seconds.
+type trouble struct {
+	why   string
+	until time.Time // zero: until something else is set
+}
+
+const troubleLasts = 30 * time.Second
 
 func (s *states) set(part, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.parts[part] = why
+	s.parts[part] = trouble{why: why}
+}
+
+func (s *states) tell(part, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts[part] = trouble{why, time.Now().Add(troubleLasts)}
 }
 
 func (s *states) get() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[string]string, len(s.parts))
-	for k, v := range s.parts {
-		out[k] = v
+	for part, t := range s.parts {
+		out[part] = t.why
+		if !t.until.IsZero() && time.Now().After(t.until) {
+			out[part] = ""
+		}
 	}
 	return out
 }

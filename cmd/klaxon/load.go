@@ -2,7 +2,6 @@ package main
 
 import (
 	"io/fs"
-	"os"
 
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
@@ -51,7 +50,7 @@ func (c *Config) sources() sources {
 func dirs(paths []string) []fs.FS {
 	out := make([]fs.FS, len(paths))
 	for i, p := range paths {
-		out[i] = os.DirFS(p)
+		out[i] = diag.Dir(p)
 	}
 	return out
 }
@@ -59,7 +58,7 @@ func dirs(paths []string) []fs.FS {
 // load compiles a generation. Whatever is wrong anywhere is in the list; with errors in it the generation is nil.
 func load(s sources) (*loaded, diag.List) {
 	var list diag.List
-	g := &loaded{lists: lists.Load(os.DirFS(os.DevNull), &diag.List{})}
+	g := &loaded{lists: &lists.Registry{}}
 	for _, fsys := range s.lists {
 		g.lists.LoadInto(fsys, &list)
 	}
@@ -84,7 +83,7 @@ func load(s sources) (*loaded, diag.List) {
 	g.Schema = schema
 	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition})
 	list = append(list, more...)
-	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists})
+	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
 	list = append(list, more...)
 	if list.HasErrors() {
 		return nil, list
