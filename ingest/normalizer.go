@@ -234,12 +234,13 @@ func (n *Normalizer) document(d *datasets.Dataset, e *event.Event, body []byte, 
 			return n.dead(err, body)
 		}
 	}
-	n.document1(d, e, body)
+	n.parsed(d, e, body)
 	n.finish(d, e, n.rec.Value, each)
 	return nil
 }
 
-func (n *Normalizer) document1(d *datasets.Dataset, e *event.Event, body []byte) {
+// parsed finishes a JSON document whose members are in the event: patterns over its fields, and what the dataset sets.
+func (n *Normalizer) parsed(d *datasets.Dataset, e *event.Event, body []byte) {
 	if !d.Parse(&n.reader, e, event.View(body)) {
 		n.misfit(e, "")
 	}
@@ -278,20 +279,20 @@ func (n *Normalizer) array(d *datasets.Dataset, e *event.Event, body []byte, eac
 
 // elements makes an event of every element of an array that is known to be JSON. It answers whether there was any.
 func (n *Normalizer) elements(d *datasets.Dataset, e *event.Event, array []byte, each func(*event.Event)) bool {
-	any := false
+	found := false
 	for m := decode.NewMembers(array); ; {
 		_, element, ok := m.Next()
 		if !ok {
-			return any
+			return found
 		}
-		any = true
+		found = true
 		as := d
 		if as == nil && element[0] == '{' {
 			as = n.set.ByDocument(element)
 		}
 		n.begin(e)
 		if as != nil && as.JSON && element[0] == '{' && as.ParseJSON(e, element) == nil {
-			n.document1(as, e, element)
+			n.parsed(as, e, element)
 		} else {
 			n.begin(e)
 			n.misfit(e, event.View(element))

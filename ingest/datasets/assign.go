@@ -7,6 +7,7 @@ import (
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/event/ecs"
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/lists"
 )
 
 // assignSpec is one `field: value` of set, default or else.
@@ -27,6 +28,7 @@ type valueSpec struct {
 type lookupSpec struct {
 	key    nameAt
 	list   nameAt // a list by its name
+	is     string // where the key is in the list
 	table  map[string]string
 	other  string // where the key is in neither
 	nodes  []diag.Node
@@ -99,10 +101,12 @@ func readLookup(n diag.Node) *lookupSpec {
 	}
 	s.key = nameOf(m.Need("key"))
 	s.list = nameOf(m.Get("list"))
-	other := m.Get("else")
-	s.other = other.Text()
-	if other.Exists() {
-		s.nodes, s.values = append(s.nodes, other), append(s.values, s.other)
+	is, other := m.Get("is"), m.Get("else")
+	s.is, s.other = is.Text(), other.Text()
+	for _, n := range []diag.Node{is, other} {
+		if n.Exists() {
+			s.nodes, s.values = append(s.nodes, n), append(s.values, n.Text())
+		}
 	}
 	if t := m.Get("table"); t.Exists() {
 		if rows, ok := t.Map(); ok {
@@ -114,8 +118,8 @@ func readLookup(n diag.Node) *lookupSpec {
 			}
 		}
 	}
-	if (s.table == nil) == (s.list.name == "") {
-		n.Errorf("needs either a table or a list")
+	if (s.table == nil) == (s.list.name == "") || (s.is == "") != (s.list.name == "") {
+		n.Errorf("needs either a table, or a list with `is`")
 	}
 	m.Done()
 	return s
@@ -151,7 +155,8 @@ type value struct {
 type lookup struct {
 	key   event.FieldID
 	table map[string]string
-	list  Table
+	list  *lists.List
+	is    string
 	other string
 }
 
@@ -196,19 +201,16 @@ func (c *compiler) value(to event.FieldID, s valueSpec) value {
 }
 
 func (c *compiler) lookup(to event.FieldID, s *lookupSpec) *lookup {
-	l := &lookup{key: c.source(s.key), table: s.table, other: s.other}
+	l := &lookup{key: c.source(s.key), table: s.table, is: s.is, other: s.other}
 	for i, text := range s.values {
 		c.constant(to, text, s.nodes[i])
 	}
-	if s.list.name != "" {
-		var ok bool
-		if l.list, ok = c.opts.Lists[s.list.name]; !ok {
-			names := make([]string, 0, len(c.opts.Lists))
-			for n := range c.opts.Lists {
-				names = append(names, n)
-			}
-			s.list.node.Errorf("there is no list %q", s.list.name).Hint("%s", diag.DidYouMean(s.list.name, names))
-		}
+	if s.list.name == "" {
+		return l
+	}
+	var ok bool
+	if l.list, ok = c.opts.Lists.Get(s.list.name); !ok {
+		s.list.node.Errorf("there is no list %q", s.list.name).Hint("%s", diag.DidYouMean(s.list.name, c.opts.Lists.Names()))
 	}
 	return l
 }
@@ -251,7 +253,7 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 		v.copyFirst(e, to)
 	case v.lookup != nil:
 		if k := e.First(v.lookup.key); k != nil {
-			if text := v.lookup.find(k.Text()); text != "" {
+			if text := v.lookup.find(k); text != "" {
 				e.Set(to, text)
 			}
 		}
@@ -292,7 +294,7 @@ func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 }
 
 // copyAddrs is copyFirst for addresses; it answers whether there was any.
-func copyAddrs(e *event.Event, to, from event.FieldID) (any bool) {
+func copyAddrs(e *event.Event, to, from event.FieldID) (copied bool) {
 	for v := e.First(from); v != nil; v = e.Next(v) {
 		a, ok := v.Addr(), v.Kind() == event.Addr
 		if !ok {
@@ -301,13 +303,13 @@ func copyAddrs(e *event.Event, to, from event.FieldID) (any bool) {
 		if !ok {
 			continue
 		}
-		if !any {
+		if !copied {
 			e.Clear(to)
 		}
-		any = true
+		copied = true
 		e.AddAddr(to, a)
 	}
-	return any
+	return copied
 }
 
 // convertible says whether a copy would succeed, so that a guess that fails leaves no trace.
@@ -341,13 +343,16 @@ func isNumber(s string) bool {
 	return true
 }
 
-func (l *lookup) find(key string) string {
-	if l.list != nil {
-		if text, ok := l.list.Lookup(key); ok {
+// find is what a value stands for, or "".
+func (l *lookup) find(key *event.Value) string {
+	if l.list == nil {
+		if text, ok := l.table[key.Text()]; ok {
 			return text
 		}
-	} else if text, ok := l.table[key]; ok {
-		return text
+		return l.other
+	}
+	if l.list.HasText(key.Text()) || key.Kind() == event.Addr && l.list.HasAddr(key.Addr()) {
+		return l.is
 	}
 	return l.other
 }

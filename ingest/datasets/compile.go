@@ -8,17 +8,12 @@ import (
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/ingest/decode"
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/lists"
 )
 
 // Condition is a compiled condition over an event.
 type Condition interface {
 	Eval(*event.Event) bool
-}
-
-// Table is a list that a dataset looks values up in. It must be safe for concurrent use.
-type Table interface {
-	// Lookup is what stands beside a key.
-	Lookup(key string) (value string, ok bool)
 }
 
 // Options is what units are compiled against.
@@ -27,8 +22,8 @@ type Options struct {
 	Schema *event.Schema
 	// Compile compiles the conditions of units. The columns of its diagnostics count from the condition's beginning.
 	Compile func(src string, s *event.Schema) (Condition, diag.List)
-	// Lists is the lists that `lookup` may name.
-	Lists map[string]Table
+	// Lists is the lists that `lookup` may name; nil: none.
+	Lists *lists.Registry
 }
 
 // Extend adds the base fields and those of every unit to a schema. Fields on whose type two units disagree are reported.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/lists"
 )
 
 // stub compiles `field == "value"` and `has(field)`; `boom` is a mistake at its third byte.
@@ -49,13 +50,15 @@ func load(t testing.TB, files ...map[string]string) (*Set, diag.List) {
 	}
 	s, problems := Extend(s, units)
 	list = append(list, problems...)
-	set, problems := Compile(units, Options{Schema: s, Compile: stub, Lists: map[string]Table{"roles": table{"a": "admin"}}})
+	registry := &lists.Registry{}
+	roles, err := lists.New("roles", "admin", "10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry.Add(roles)
+	set, problems := Compile(units, Options{Schema: s, Compile: stub, Lists: registry})
 	return set, append(list, problems...)
 }
-
-type table map[string]string
-
-func (t table) Lookup(key string) (string, bool) { v, ok := t[key]; return v, ok }
 
 const tests = "\ntests: [{line: x, expect: {message: x}}]\n"
 
@@ -76,8 +79,9 @@ func TestMistakesHavePlaces(t *testing.T) {
 		"condition":            {"dataset: a\nparse: json\nset: {event.outcome: {case: [{when: 'boom', is: success}]}}", "u.yaml:3:40: set.event.outcome.case[0].when: does not parse (write another)"},
 		"case without when":    {"dataset: a\nparse: json\nset: {event.outcome: {case: [{is: success}, {is: failure}]}}", "has no when"},
 		"own field":            {"dataset: a\nparse: json\nset: {klaxon.id: x}", "klaxon.id is set by klaxon itself"},
-		"list":                 {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: rolls}}}", `there is no list "rolls" (did you mean roles?)`},
-		"lookup of nothing":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name}}}", "needs either a table or a list"},
+		"list":                 {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: rolls, is: x}}}", `there is no list "rolls" (did you mean roles?)`},
+		"lookup of nothing":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name}}}", "needs either a table, or a list with `is`"},
+		"a list without is":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: roles}}}", "needs either a table, or a list with `is`"},
 		"rest and vendor":      {"dataset: a\nparse: json\nvendor: v\nrest: r", "cannot stand beside vendor"},
 		"map without json":     {"dataset: a\nparse: [{pattern: '<message:rest>'}]\nmap: {message: m}", "is for JSON only"},
 		"step":                 {"dataset: a\nparse: [{from: message}]", "must have a pattern, patterns, or by with cases"},
@@ -250,6 +254,36 @@ func TestRulesFieldsGetSlots(t *testing.T) {
 	}
 	if e.Text(s.ID("v.deep.er")) != "1" || e.Text(s.ID("v.list.items[]")) != `[{"a":1}]` || e.Text(s.ID("v")) == "" {
 		t.Errorf("%s", e.AppendDocument(nil))
+	}
+}
+
+func TestLookup(t *testing.T) {
+	set, list := load(t, map[string]string{"a.yaml": `
+dataset: a
+parse: [{pattern: '<source.ip:ip> <user.name:rest>'}]
+set:
+  user.roles: {lookup: {key: user.name, list: roles, is: staff, else: guest}}
+  network.name: {lookup: {key: source.ip, list: roles, is: office}}
+  event.category: {lookup: {key: user.name, table: {admin: iam}}}
+` + tests})
+	if list.HasErrors() {
+		t.Fatal(list)
+	}
+	var r Reader
+	e := event.New(set.Schema())
+	for line, want := range map[string]string{
+		"10.1.2.3 admin":  "staff office iam",
+		"203.0.113.9 bob": "guest  ",
+		"10.1.2.3 -":      " office ",
+	} {
+		e.Reset(set.Schema())
+		if !set.Get("a").Parse(&r, e, line) {
+			t.Fatal(line)
+		}
+		f := func(name string) string { return e.Text(set.Schema().ID(name)) }
+		if got := f("user.roles") + " " + f("network.name") + " " + f("event.category"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
 	}
 }
 

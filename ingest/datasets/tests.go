@@ -34,8 +34,8 @@ type fieldExpectation struct {
 	want []string // nil: absent
 }
 
-// defaultTestTime is the record time of tests that give none.
-var defaultTestTime = time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC).UnixMilli()
+// defaultTestTime is the record time of tests that give none, in Unix milliseconds.
+func defaultTestTime() int64 { return time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC).UnixMilli() }
 
 func (u *Unit) readTests(n diag.Node) {
 	for i, e := range n.Seq() {
@@ -56,7 +56,7 @@ func (u *Unit) readTests(n diag.Node) {
 
 func (u *Unit) readTest(m *diag.Map, t *Test) {
 	t.record.Value = []byte(m.Need("line").Text())
-	t.record.Time = defaultTestTime
+	t.record.Time = defaultTestTime()
 	if at := m.Get("at"); at.Exists() {
 		ms, ok := event.ParseTime(at.Text())
 		if !ok {
