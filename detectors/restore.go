@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -268,7 +269,7 @@ func (r *restorer) summary() (s summary) {
 		s.sample = append(s.sample, hashed{r.m.hash(&one), one})
 		s.size += hashedBytes + int64(len(one.extra))
 	}
-	r.must(len(s.sample) <= sampleSize && slices.IsSortedFunc(s.sample, func(a, b hashed) int { return compareHashes(a.hash, b.hash) }))
+	r.must(len(s.sample) <= sampleSize && slices.IsSortedFunc(s.sample, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) }))
 	for n := r.count(3); n > 0 && !r.bad; n-- {
 		s.fields = append(s.fields, r.values())
 		f := &s.fields[len(s.fields)-1]
@@ -280,16 +281,6 @@ func (r *restorer) summary() (s summary) {
 	return s
 }
 
-func compareHashes(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 func (r *restorer) values() valueSet {
 	f := valueSet{name: uint32(r.below(uint64(len(r.m.names)))), full: r.byte() == 1}
 	for n := r.count(1); n > 0 && !r.bad; n-- {
@@ -297,7 +288,7 @@ func (r *restorer) values() valueSet {
 		f.values = append(f.values, hashedText{r.m.seed.text(text), text})
 	}
 	r.must(len(f.values) <= valuesKept && (!f.full || len(f.values) == valuesKept))
-	r.must(slices.IsSortedFunc(f.values, func(a, b hashedText) int { return compareHashes(a.hash, b.hash) }))
+	r.must(slices.IsSortedFunc(f.values, func(a, b hashedText) int { return cmp.Compare(a.hash, b.hash) }))
 	return f
 }
 
