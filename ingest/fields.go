@@ -9,12 +9,12 @@ import (
 
 // ids is the fields that the normaliser sets or reads, and the lists behind related.*.
 type ids struct {
-	message, errorMessage, base64, claimed, repeated, keep   event.FieldID
-	hostname, hostName, processName, processPID              event.FieldID
-	priority, facility, severity, severityName, version      event.FieldID
-	appname, procid, msgid, structured, sysHost              event.FieldID
-	sourceIP, clientIP, sourceCountry, clientCountry         event.FieldID
-	forwarded, relatedIP, relatedUser, relatedHosts, created event.FieldID
+	message, errorMessage, base64, claimed, repeated, keep event.FieldID
+	hostname, hostName, processName, processPID            event.FieldID
+	priority, facility, severity, severityName, version    event.FieldID
+	appname, procid, msgid                                 event.FieldID
+	sourceIP, clientIP, sourceCountry, clientCountry       event.FieldID
+	forwarded, relatedIP, relatedUser, relatedHosts        event.FieldID
 
 	addresses, users, hosts []event.FieldID
 }
@@ -26,9 +26,9 @@ func newIDs(s *event.Schema) ids {
 		processName: s.ID("process.name"), processPID: s.ID("process.pid"), priority: s.ID("log.syslog.priority"),
 		facility: s.ID("log.syslog.facility.code"), severity: s.ID("log.syslog.severity.code"), severityName: s.ID("log.syslog.severity.name"),
 		version: s.ID("log.syslog.version"), appname: s.ID("log.syslog.appname"), procid: s.ID("log.syslog.procid"), msgid: s.ID("log.syslog.msgid"),
-		sysHost: s.ID("log.syslog.hostname"), sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"), sourceCountry: s.ID("source.geo.country_iso_code"),
+		sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"), sourceCountry: s.ID("source.geo.country_iso_code"),
 		clientCountry: s.ID("client.geo.country_iso_code"), forwarded: s.ID("network.forwarded_ip"), relatedIP: s.ID("related.ip"),
-		relatedUser: s.ID("related.user"), relatedHosts: s.ID("related.hosts"), created: s.ID("event.created"),
+		relatedUser: s.ID("related.user"), relatedHosts: s.ID("related.hosts"),
 	}
 	for _, f := range s.Fields() {
 		id := s.ID(f.Name)

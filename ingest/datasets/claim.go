@@ -221,16 +221,6 @@ func onlyOne(have, d *Dataset, u *Unit) *Dataset {
 	return d
 }
 
-// header is the dataset that a record's headers name, or nil.
-func (c *claims) header(get func(key string) []byte) *Dataset {
-	for i := range c.headers {
-		if string(get(c.headers[i].key)) == c.headers[i].value {
-			return c.headers[i].d
-		}
-	}
-	return nil
-}
-
 // topic is the dataset that claims a topic, or nil.
 func (c *claims) topic(name string) *Dataset {
 	for i := range c.topics {
