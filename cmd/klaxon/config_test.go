@@ -57,7 +57,7 @@ lgo: {level: debug}
 `, noEnv)
 	for _, want := range []string{
 		":1:10: version: must be between 1 and 1", `:3:13: kafka.brokers[0]: "localhost" is no host:port`, `the topic logs is named twice`, `"a b" is no topic's name`,
-		":5:20: kafka.sasl.mechanism: must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", "kafka.sasl: a password is missing",
+		":5:21: kafka.sasl.mechanism: must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", "kafka.sasl: a password is missing",
 		"archive.elasticsearch.urls[0]: holds a password", "archive.elasticsearch.flush: must be a duration", "deliver.webhooks[0]: a secret is missing",
 		"deliver.webhooks[0].url: is no http or https address", "roles[0]: must be one of", `admin.listen: "9464" is no host:port`, `unknown key "lgo" (did you mean log?)`,
 	} {
@@ -91,7 +91,7 @@ archive: {local: {dir: "a$$b"}}
 	if c.Kafka.SASL.Password != "s3cret" || !strings.HasSuffix(c.Archive.Local.Dir, "a$b") {
 		t.Errorf("%+v", c)
 	}
-	_, list = parse(t, strings.Replace(smallConfig, "localhost:9092", "${KAFKA}", 1), env)
+	_, list = parse(t, strings.Replace(smallConfig, "localhost:9092", `"${KAFKA}"`, 1), env)
 	if !strings.Contains(list.String(), "needs the environment variable KAFKA, which is not set") {
 		t.Error(list)
 	}
