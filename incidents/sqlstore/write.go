@@ -27,13 +27,13 @@ const (
 	addEntry   = `INSERT INTO entries (incident_id, seq, body) VALUES ($1, $2, $3)`
 	addMessage = `INSERT INTO outbox (id, destination, type, tenant, subject, revision, severity, time, body, state, created_at, attempts, next_at, cause, ref, done_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (destination, id) DO NOTHING`
-	putMessage = `UPDATE outbox SET state = $1, created_at = $2, attempts = $3, next_at = $4, cause = $5, ref = $6, done_at = $7 WHERE seq = $8 AND state <> 'sent'`
-	sentBody   = `UPDATE outbox SET body = '' WHERE seq = $1`
+	putMessage = `UPDATE outbox SET state = $1, created_at = $2, attempts = $3, next_at = $4, cause = $5, ref = $6, done_at = $7,
+		body = CASE WHEN $9 = 1 THEN '' ELSE body END WHERE seq = $8 AND state <> 'sent'`
 )
 
 // hot returns the statements that are worth preparing.
 func hot() []string {
-	return []string{fence, lockKey, putKey, known, putAlert, link, getIncident, putIncident, addEntry, addMessage, putMessage, sentBody}
+	return []string{fence, lockKey, putKey, known, putAlert, link, getIncident, putIncident, addEntry, addMessage, putMessage}
 }
 
 // Fence is the row lock that a transaction begins with.
@@ -90,11 +90,7 @@ func (t *tx) PutIncident(in *incidents.Incident) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode incident %s: %w", in.ID, err)
 	}
-	open := 0
-	if in.State.Open() {
-		open = 1
-	}
-	_, err = t.exec(putIncident, in.ID, in.Tenant, open, string(in.State), int(in.Severity), millis(in.OpenedAt), string(body))
+	_, err = t.exec(putIncident, in.ID, in.Tenant, number(in.State.Open()), string(in.State), int(in.Severity), millis(in.OpenedAt), string(body))
 	return err
 }
 
@@ -114,10 +110,7 @@ func (t *tx) AddMessage(m *incidents.Message) error {
 }
 
 func (t *tx) PutMessage(m *incidents.Message) (bool, error) {
-	n, err := t.exec(putMessage, m.State, millis(m.Created), m.Attempts, millis(m.Next), m.Cause, m.Ref, millis(m.Done), m.Seq)
-	if err == nil && n == 1 && m.State == incidents.Sent {
-		_, err = t.exec(sentBody, m.Seq)
-	}
+	n, err := t.exec(putMessage, m.State, millis(m.Created), m.Attempts, millis(m.Next), m.Cause, m.Ref, millis(m.Done), m.Seq, number(m.State == incidents.Sent))
 	return n == 1, err
 }
 
@@ -187,6 +180,14 @@ func instant(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// number is a truth value as it is stored.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // text is what every database takes as text.

@@ -24,7 +24,10 @@ func Suite(t *testing.T, open func(t *testing.T) incidents.Store) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, one := range group.tests {
-				t.Run(one.name, func(t *testing.T) { one.run(newFixture(t, open)) })
+				t.Run(one.name, func(t *testing.T) {
+					t.Parallel()
+					one.run(newFixture(t, open))
+				})
 			}
 		})
 	}
