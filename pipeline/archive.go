@@ -65,6 +65,7 @@ type archiving struct {
 	normalizer *ingest.Normalizer
 	event      *event.Event
 	body       []byte
+	document   event.Document // what the sink is given, so that none is made per event
 	held       []*event.Batch // not flushed yet; their memory is needed for dead letters
 	heldBytes  int
 	dead       []kafka.Message
@@ -137,10 +138,9 @@ func (g *archiving) batch(b *event.Batch) {
 func (g *archiving) record(r *event.Record) {
 	g.tally.records++
 	g.documents = 0
-	err := g.normalizer.Normalize(r, g.event, g.each)
-	var dead *ingest.DeadLetter
+	dead, undecodable := errors.AsType[*ingest.DeadLetter](g.normalizer.Normalize(r, g.event, g.each))
 	switch {
-	case errors.As(err, &dead):
+	case undecodable:
 		g.tally.dead++
 		if g.Undecodable {
 			g.dead = append(g.dead, deadLetter(r, "decode", dead.Reason, dead.Detail, dead.Offset))
@@ -157,7 +157,8 @@ func (g *archiving) add(e *event.Event) {
 	g.documents++
 	g.tally.documents++
 	g.tally.bytes += len(g.body)
-	g.sink.Add(&event.Document{ID: e.ID, Dataset: e.Dataset, Tenant: e.Tenant, Received: e.Received, Time: e.Time, Body: g.body})
+	g.document = event.Document{ID: e.ID, Dataset: e.Dataset, Tenant: e.Tenant, Received: e.Received, Time: e.Time, Body: g.body}
+	g.sink.Add(&g.document)
 }
 
 // flush makes everything held durable, and then commits it.

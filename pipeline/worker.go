@@ -64,8 +64,7 @@ func (w *Worker) Batch(b *event.Batch, out func(shard int32, f *hit.Frame)) Work
 	w.begin(b.Source, b.Partitions, b.First)
 	for i := range b.Records {
 		r := &b.Records[i]
-		var dead *ingest.DeadLetter
-		if err := w.normalizer.Normalize(r, w.event, w.each); errors.As(err, &dead) {
+		if _, dead := errors.AsType[*ingest.DeadLetter](w.normalizer.Normalize(r, w.event, w.each)); dead {
 			w.counts.DeadLetters++
 		}
 		w.ended(r.Offset, out)
