@@ -55,6 +55,7 @@ type Detect struct {
 	Program   func() *detectors.Program // the current one; asked at every batch
 	Store     ShardStore
 	HitsTopic string
+	Topics    []string // of the logs: one that is not among them any more must not hold time back
 	Clock     Clock
 	Log       *zap.Logger
 	Stats     *DetectStats
@@ -158,6 +159,7 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 		if err == nil {
 			g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Stringer("memory", report))
 			o.memory, o.next = memory, at
+			g.forget(o)
 			return nil
 		}
 		g.Log.Error("cannot read a checkpoint, trying the one before", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Error(err))
@@ -167,6 +169,16 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 	}
 	g.Stats.Gaps.Add(1)
 	return nil
+}
+
+// forget lets go of topics that are read no longer.
+func (g *detecting) forget(o *owned) {
+	for _, topic := range o.memory.Waits() {
+		if !slices.Contains(g.Topics, topic) {
+			g.Log.Info("a topic is read no longer and does not hold time back any more", zap.Int32("shard", o.source.Partition), zap.String("topic", topic))
+			o.memory.Forget(topic)
+		}
+	}
 }
 
 // seed is the same whoever owns the shard, and nobody outside can know the id of the hits topic.

@@ -364,7 +364,7 @@ func (s *memoryStore) Apply(_ context.Context, _ time.Time, writes []ShardWrite)
 
 func testDetect(t *testing.T, store *memoryStore) *Detect {
 	_, p := testGeneration(t)
-	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
+	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Topics: []string{"logs"}, Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
 		Checkpoint: 2 * time.Second, Save: time.Second, Timeout: time.Second, Drain: time.Second}
 }
 

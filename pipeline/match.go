@@ -74,7 +74,9 @@ func (m *Match) Run(ctx context.Context, claim Claim) error {
 func (g *matching) loop(ctx context.Context) {
 	lastCommit, lastTick := g.Clock(), time.Time{}
 	for ctx.Err() == nil {
-		if g.sender.size() > g.MaxQueue { // back-pressure: no fetch
+		queued := g.sender.size()
+		g.Stats.QueuedBytes.Store(int64(queued))
+		if queued > g.MaxQueue { // back-pressure: no fetch
 			sleep(ctx, 5*time.Millisecond)
 		} else if b, err := g.claim.Fetch(ctx); err == nil {
 			g.batch(b)
@@ -130,7 +132,6 @@ func (g *matching) count(c WorkerCounts) {
 	s.DeadLetters.Add(c.DeadLetters)
 	s.Hits.Add(c.Hits)
 	s.SamplesCut.Add(c.Cut)
-	s.QueuedBytes.Store(int64(g.sender.size()))
 }
 
 // tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches
@@ -141,18 +142,18 @@ func (g *matching) tick() {
 	lag := int64(0)
 	for s, p := range g.parts {
 		lag += p.lag
+		topic := event.Source{Topic: s.Topic, TopicID: s.TopicID}
+		f := byTopic[topic]
+		if f == nil { // also without a mark: a topic that was not heard of yet must hold time back
+			f = &hit.Frame{Kind: hit.Tick, Source: topic, Partitions: p.partitions}
+			byTopic[topic] = f
+		}
 		w := p.top
 		if p.end != NoTime {
 			w = max(w, p.end-g.Idle.Milliseconds())
 		}
 		if w == NoTime {
 			continue
-		}
-		topic := event.Source{Topic: s.Topic, TopicID: s.TopicID}
-		f := byTopic[topic]
-		if f == nil {
-			f = &hit.Frame{Kind: hit.Tick, Source: topic, Partitions: p.partitions}
-			byTopic[topic] = f
 		}
 		f.Marks = append(f.Marks, hit.Mark{Partition: s.Partition, Watermark: w})
 	}

@@ -267,7 +267,7 @@ func (a *app) runMatch(ctx context.Context) {
 }
 
 func (a *app) runDetect(ctx context.Context) {
-	d := &pipeline.Detect{Program: func() *detectors.Program { return a.loaded.program }, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now,
+	d := &pipeline.Detect{Program: func() *detectors.Program { return a.loaded.program }, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Topics: a.cfg.Kafka.Topics, Clock: time.Now,
 		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain()}
 	a.consume(ctx, "detect", "detect", []string{a.cfg.Kafka.HitsTopic}, func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
 }

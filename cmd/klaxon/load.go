@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 
 	"github.com/klaxonhq/klaxon/detectors"
@@ -80,8 +81,11 @@ func load(s sources) (*loaded, diag.List) {
 	if schema, err = schema.Extend(printedFields()...); err != nil {
 		return nil, append(list, diag.Diagnostic{File: "schema", Message: err.Error()})
 	}
+	if f := s.tenant.Field; f != "" && schema.ID(f) == 0 {
+		list = append(list, diag.Diagnostic{File: "configuration", Path: "tenant.field", Message: fmt.Sprintf("there is no field %q", f), Hint: diag.DidYouMean(f, schema.Names())})
+	}
 	g.Schema = schema
-	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition})
+	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists})
 	list = append(list, more...)
 	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
 	list = append(list, more...)
