@@ -177,7 +177,7 @@ func (f *folding) fold(a *alert.Alert, k *folded) error {
 		if err != nil {
 			return err
 		}
-		return f.update(in, a, k.Incident != in.ID)
+		return f.update(in, a, true)
 	}
 	return f.open(a, id, key)
 }

@@ -80,6 +80,10 @@ func revisions(f *fixture) {
 	if got := f.dump().Alerts; len(got) != 1 || got[0].Revision != 7 {
 		f.Errorf("stored %+v", got)
 	}
+	f.apply(raised("a", "k", revision(9)), raised("a", "k", revision(8)), raised("a", "k", revision(9)))
+	if in := f.only(); in.Revision != 3 {
+		f.Errorf("a transaction with one new revision made %d", in.Revision-2)
+	}
 }
 
 // storm is many alerts of few keys with several revisions each, in a random order that keeps each alert's revisions in theirs.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/klaxonhq/klaxon/incidents"
 )
@@ -18,6 +20,7 @@ func shardTests() []test {
 		{"two checkpoints are kept", checkpoints},
 		{"another topic is a gap", gap},
 		{"the log's end was lost", shortened},
+		{"locks are taken in one order", lockOrder},
 		{"all or nothing, whatever fails", allOrNothing},
 		{"a context that ended", ended},
 	}
@@ -159,6 +162,57 @@ func shortened(f *fixture) {
 	f.same("checkpoints", f.kept(1), []string{"60 c", "50 a"})
 	if s := f.claim(1); s.Next != 60 || string(s.Checkpoint) != "c" {
 		f.Errorf("%+v", s)
+	}
+}
+
+// watching is a store that notes in which order its transactions lock.
+type watching struct {
+	incidents.Store
+	shards []int32
+	keys   []string
+}
+
+func (s *watching) Update(ctx context.Context, do func(incidents.Tx) error) error {
+	return s.Store.Update(ctx, func(tx incidents.Tx) error { return do(&watchingTx{Tx: tx, store: s}) })
+}
+
+type watchingTx struct {
+	incidents.Tx
+	store *watching
+}
+
+func (t *watchingTx) Fence(w incidents.ShardWrite, now time.Time) error {
+	if len(t.store.keys) > 0 {
+		return errors.New("a fence after something else")
+	}
+	t.store.shards = append(t.store.shards, w.Shard)
+	return t.Tx.Fence(w, now)
+}
+
+func (t *watchingTx) LockKey(keyID string) (incidents.KeyState, error) {
+	t.store.keys = append(t.store.keys, keyID)
+	return t.Tx.LockKey(keyID)
+}
+
+// lockOrder: two transactions that lock the same rows in different orders would wait for each other for ever.
+func lockOrder(f *fixture) {
+	s := &watching{Store: f.store}
+	book := incidents.NewBook(s, incidents.Policy{})
+	var writes []incidents.ShardWrite
+	for shard := int32(9); shard > 0; shard-- {
+		f.claim(shard)
+		w := write(shard, 1, "")
+		for i := range 3 {
+			w.Alerts = append(w.Alerts, raised(fmt.Sprint(shard, i), fmt.Sprint(shard*7%5, i)))
+		}
+		writes = append(writes, w)
+	}
+	f.must(book.Apply(f.ctx(), f.now, writes))
+	if len(s.shards) != 9 || !slices.IsSorted(s.shards) || len(s.keys) != 15 || !slices.IsSorted(s.keys) {
+		f.Errorf("shards %v, keys %v", s.shards, s.keys)
+	}
+	if writes[0].Shard != 9 {
+		f.Error("the caller's writes were changed")
 	}
 }
 
