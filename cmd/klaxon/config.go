@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	Kafka    KafkaConfig
 	Tenant   TenantConfig
+	Proxies  []netip.Prefix // believed about the addresses that they forward for, beside private ones
 	Datasets DatasetsConfig
 	Rules    RulesConfig
 	Archive  ArchiveConfig
@@ -166,6 +168,7 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 	r := configReader{dir: filepath.Dir(path)}
 	r.kafka(m.Need("kafka"), &c.Kafka)
 	r.tenant(m.Get("tenant"), &c.Tenant)
+	c.Proxies = r.networks(m.Get("trusted_proxies"))
 	r.datasets(m.Get("datasets"), &c.Datasets)
 	r.rules(m.Get("rules"), &c.Rules)
 	r.archive(m.Need("archive"), &c.Archive)
@@ -325,6 +328,22 @@ func (r configReader) tenant(n diag.Node, c *TenantConfig) {
 		set(&c.Default, m.Get("default").Text())
 		m.Done()
 	}
+}
+
+// networks reads networks and single addresses.
+func (r configReader) networks(n diag.Node) []netip.Prefix {
+	var out []netip.Prefix
+	for _, e := range n.OneOrMany() {
+		s := e.Text()
+		if a, err := netip.ParseAddr(s); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		} else if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p.Masked())
+		} else {
+			e.Errorf("%q is neither an address nor a network", s).Hint("write 198.51.100.7 or 198.51.100.0/24")
+		}
+	}
+	return out
 }
 
 func (r configReader) datasets(n diag.Node, c *DatasetsConfig) {

@@ -69,6 +69,7 @@ type demo struct {
 	mu       sync.Mutex
 	alerts   map[string]*alert.Alert // the newest revision by id
 	fresh    []*alert.Alert          // not shown yet
+	failed   error                   // why the loops ended before they were told to
 }
 
 func (d *demo) config(addr string) Config {
@@ -106,14 +107,17 @@ func (d *demo) run(ctx context.Context) error {
 	appCtx, stopApp := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopApp()
 	ended := make(chan error, 1)
-	go func() { ended <- d.app.run(appCtx) }()
+	go func() {
+		ended <- d.app.run(appCtx)
+		close(ended)
+	}()
 	if err := d.produce(ctx, ended); err != nil {
 		stopApp()
 		return errors.Join(err, <-ended)
 	}
 	drained := d.drain(ended)
 	stopApp()
-	err = <-ended
+	err = errors.Join(d.failed, <-ended)
 	d.view.close()
 	if err != nil {
 		return err
@@ -145,7 +149,7 @@ func (d *demo) produce(ctx context.Context, ended <-chan error) error {
 	for d.stopped = d.began; ctx.Err() == nil && d.stopped.Sub(d.began) < d.cmd.For; d.stopped = time.Now() {
 		select {
 		case err := <-ended:
-			return fmt.Errorf("the loops ended: %w", err)
+			return errors.Join(errors.New("the loops ended before the traffic"), err)
 		default:
 		}
 		n := 0
@@ -194,7 +198,8 @@ func (d *demo) drain(ended <-chan error) bool {
 			return true
 		}
 		select {
-		case <-ended:
+		case err := <-ended:
+			d.failed = err
 			return false
 		case <-time.After(200 * time.Millisecond):
 			d.show()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
@@ -21,6 +22,7 @@ import (
 type sources struct {
 	datasets, rules, lists []fs.FS
 	tenant                 TenantConfig
+	proxies                []netip.Prefix
 	recordBytes            int
 	limits                 detectors.Limits
 }
@@ -36,7 +38,7 @@ type loaded struct {
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
@@ -95,7 +97,7 @@ func load(s sources) (*loaded, diag.List) {
 	if g.program, more = detectors.Compile(g.Rules, s.limits); more.HasErrors() {
 		return nil, append(list, more...)
 	}
-	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes}
+	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, list
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/pipeline"
+)
+
+const root = "../.."
+
+// TestExampleConfiguration reads the annotated configuration as it ships, and once more with every commented setting on.
+func TestExampleConfiguration(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "klaxon.example.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, text string, secrets bool) {
+		dir := t.TempDir()
+		if secrets {
+			for _, file := range regexp.MustCompile(`/run/secrets/[a-z-]+`).FindAllString(text, -1) {
+				own := filepath.Join(dir, filepath.Base(file))
+				text = strings.ReplaceAll(text, file+"\n", own+"\n")
+				text = strings.ReplaceAll(text, file+" ", own+" ")
+				if err := os.WriteFile(own, []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var list diag.List
+		parseConfig(filepath.Join(dir, "klaxon.yaml"), []byte(text), noEnv, &list)
+		if err := list.Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	check("as it ships", string(data), false)
+	setting := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:( |$).*)$`)
+	all := setting.ReplaceAllString(string(data), "$1$2")
+	if all == string(data) {
+		t.Fatal("no commented setting was found")
+	}
+	check("with everything on", all, true)
+}
+
+// TestConfigurationsInDocs reads every configuration that the documents show.
+func TestConfigurationsInDocs(t *testing.T) {
+	found := 0
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, block := range regexp.MustCompile("(?s)```yaml config\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+				found++
+				dir := t.TempDir()
+				var list diag.List
+				parseConfig(filepath.Join(dir, "klaxon.yaml"), []byte(block[1]), func(string) (string, bool) { return "x:1", true }, &list)
+				for _, d := range list {
+					if !strings.Contains(d.Message, "cannot read the secret") && !strings.Contains(d.Message, "cannot be read") && !strings.Contains(d.Message, "password is missing") && !strings.Contains(d.Message, "secret is missing") {
+						t.Errorf("%s: %s", file, d)
+					}
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no configuration was found in the documents")
+	}
+}
+
+// TestMetricsAreDocumented compares the metrics with the list in the documents.
+func TestMetricsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "docs/operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStats()
+	s.archive["x"], s.deliver["x"] = &pipeline.ArchiveStats{}, &pipeline.DeliverStats{}
+	reg, err := s.registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, f := range families {
+		name := f.GetName()
+		if !strings.HasPrefix(name, "klaxon_") {
+			continue
+		}
+		have[name] = true
+		if !strings.Contains(string(data), "`"+name+"`") {
+			t.Errorf("%s is not in docs/operations.md", name)
+		}
+		if len(f.GetHelp()) < 10 {
+			t.Errorf("%s has no help", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(klaxon_[a-z_]+)`").FindAllStringSubmatch(string(data), -1) {
+		if !have[m[1]] {
+			t.Errorf("docs/operations.md names %s, which does not exist", m[1])
+		}
+	}
+}
