@@ -123,7 +123,7 @@ func (f *fixture) close(id string, as incidents.State) {
 	f.wait(time.Minute)
 }
 
-// open returns the open incidents.
+// opened returns the open incidents.
 func (f *fixture) opened() []incidents.Incident {
 	f.Helper()
 	return f.list(incidents.Filter{Open: true})

@@ -87,7 +87,7 @@ func (f *fixture) writes(w incidents.ShardWrite) {
 	f.must(f.book.Apply(f.ctx(), f.now, []incidents.ShardWrite{w}))
 }
 
-// earlier says which checkpoints a shard has, the newest first.
+// kept says which checkpoints a shard has, the newest first.
 func (f *fixture) kept(shard int32) (out []string) {
 	f.Helper()
 	before := int64(1 << 60)

@@ -120,7 +120,7 @@ func (f *fixture) apply(alerts ...alert.Alert) {
 	f.must(f.book.Apply(f.ctx(), f.now, []incidents.ShardWrite{{Epoch: f.epoch(), Next: f.next, TopicID: topicID, Alerts: alerts}}))
 }
 
-// epoch claims shard 0 once.
+// epoch is the epoch of shard 0, which is claimed once.
 func (f *fixture) epoch() int64 {
 	if f.next == 1 {
 		f.claim(0)
