@@ -137,23 +137,22 @@ func (d *demo) watch(a *alert.Alert) {
 	d.alerts[a.ID] = a
 }
 
-// produce writes traffic at its pace until its time is over or ctx ends.
+// produce writes traffic at its pace until its time is over or ctx ends. On a slow machine it takes longer than its time, so that
+// what was planted is written all the same; stopped is the time of the traffic that was reached.
 func (d *demo) produce(ctx context.Context, ended <-chan error) error {
 	client := kafka.NewClient(kafka.Config{Brokers: d.app.cfg.Kafka.Brokers, ClientID: "klaxon-demo", Log: zap.NewNop()})
 	defer client.Close()
 	d.began = time.Now()
 	d.traffic = traffic.New(traffic.Options{Seed: d.cmd.Seed, Start: d.began, Rate: d.cmd.Rate, Duration: d.cmd.For})
-	shown := time.Now()
-	var pending map[string][]kafka.Message
-	next := d.traffic.Next()
-	for d.stopped = d.began; ctx.Err() == nil && d.stopped.Sub(d.began) < d.cmd.For; d.stopped = time.Now() {
+	shown, next, end := time.Now(), d.traffic.Next(), d.began.Add(d.cmd.For)
+	for d.stopped = d.began; ctx.Err() == nil && d.stopped.Before(end); {
 		select {
 		case err := <-ended:
 			return errors.Join(errors.New("the loops ended before the traffic"), err)
 		default:
 		}
-		n := 0
-		for pending = map[string][]kafka.Message{}; n < demoBatch && !next.Time.After(d.stopped); n++ {
+		pending, n, now := map[string][]kafka.Message{}, 0, time.Now()
+		for ; n < demoBatch && !next.Time.After(now) && next.Time.Before(end); n++ {
 			pending[next.Topic] = append(pending[next.Topic], toKafka(next))
 			next = d.traffic.Next()
 		}
@@ -163,7 +162,7 @@ func (d *demo) produce(ctx context.Context, ended <-chan error) error {
 			}
 			d.produced.Add(int64(len(msgs)))
 		}
-		if n < demoBatch {
+		if d.stopped = next.Time; n < demoBatch && d.stopped.Before(end) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		if time.Since(shown) > 500*time.Millisecond {
