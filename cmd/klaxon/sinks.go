@@ -2,12 +2,19 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/archive"
+	"github.com/klaxonhq/klaxon/incidents"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/klaxonhq/klaxon/sinks/blob"
+	"github.com/klaxonhq/klaxon/sinks/elasticsearch"
+	"go.uber.org/zap"
 )
 
 // archiveSink is one archive: how to open a writer for a generation of its loop, and what must hold before.
@@ -31,7 +38,77 @@ func (a *app) wireSinks() error {
 			return blob.New(blob.Config{Bucket: dir, Log: a.log})
 		}})
 	}
+	if c := a.cfg.Archive.Elasticsearch; c != nil {
+		if err := a.wireElasticsearch(c); err != nil {
+			return err
+		}
+	}
+	if a.has("archive") && len(a.sinks) == 0 {
+		return errors.New("the role archive needs an archive: name local, elasticsearch, or both")
+	}
 	return nil
+}
+
+// wireElasticsearch makes the archive in a cluster, and tells it of alerts.
+func (a *app) wireElasticsearch(c *ElasticsearchConfig) error {
+	client, err := elasticsearch.New(elasticsearch.Config{URLs: c.URLs, Username: c.Username, Password: c.Password, APIKey: c.APIKey, CAFile: c.CAFile,
+		Prefix: c.Prefix, Retention: c.Retention, Shards: c.Shards, Replicas: c.Replicas, Log: a.log})
+	if err != nil {
+		return fmt.Errorf("archive.elasticsearch: %w", err)
+	}
+	templates := &prepared{act: func(ctx context.Context) error {
+		if err := client.Check(ctx); err != nil {
+			return err
+		}
+		leftOut, err := client.Prepare(ctx, a.loaded.Schema.Fields())
+		for _, what := range leftOut {
+			a.log.Info("Elasticsearch cannot do this, and the templates do without it", zap.String("what", what))
+		}
+		return err
+	}}
+	a.addSink(archiveSink{name: "elasticsearch", every: c.Every, documents: 5_000, prepare: templates.ensure,
+		open: func() (pipeline.ArchiveSink, error) { return client.NewSink(), nil }})
+	a.told = append(a.told, destination{incidents.Destination{Name: "elasticsearch", Types: []string{incidents.TypeAlert}, Shadow: true}, alertIndex{client, templates}})
+	return nil
+}
+
+// prepared is an act that several need done before they begin: it is done until it succeeds, once.
+type prepared struct {
+	mu   sync.Mutex
+	done bool
+	act  func(context.Context) error
+}
+
+func (p *prepared) ensure(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return nil
+	}
+	err := p.act(ctx)
+	p.done = err == nil
+	return err
+}
+
+// alertIndex gives the alerts of the outbox to Elasticsearch, which knows no incidents. Without its template the index would guess
+// its types.
+type alertIndex struct {
+	client    *elasticsearch.Client
+	templates *prepared
+}
+
+func (i alertIndex) Deliver(ctx context.Context, m incidents.Message) (string, error) {
+	if err := i.templates.ensure(ctx); err != nil {
+		return "", err
+	}
+	var a alert.Alert
+	if err := json.Unmarshal(m.Body, &a); err != nil {
+		return "", fmt.Errorf("%w: not an alert: %w", incidents.ErrPermanent, err)
+	}
+	if err := i.client.PutAlerts(ctx, []*alert.Alert{&a}); err != nil {
+		return "", err
+	}
+	return a.ID, nil
 }
 
 func (a *app) addSink(s archiveSink) {
