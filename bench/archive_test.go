@@ -111,6 +111,9 @@ func benchmarkArchive(b *testing.B, sink func(*testing.B) pipeline.ArchiveSink) 
 			if err := loop.Run(ctx, claim); err != nil {
 				b.Fatal(err)
 			}
+			if n := loop.Stats.Rejected.Load(); n > 0 {
+				b.Fatalf("%d documents were rejected", n)
+			}
 			claim.tally.events = int(loop.Stats.Documents.Load())
 			claim.tally.report(b)
 		})
