@@ -10,7 +10,7 @@ import (
 	"github.com/klaxonhq/klaxon/event"
 )
 
-//nolint:gochecknoglobals // regular expressions, as a straightforward program has them
+// Regular expressions, compiled once.
 var (
 	syslogLine = regexp.MustCompile(`(?s)^<(\d{1,3})>(?:1 (\S+) (\S+) (\S+) (\S+) (\S+) (?:-|\[.*?\]) |([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) ([^\s:\[]+)(?:\[(\d+)\])?: )(.*)$`)
 	accessLine = regexp.MustCompile(`^(\S+) - (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+)(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"(?: "((?:[^"\\]|\\.)*)")?)?$`)
@@ -24,7 +24,7 @@ type sshPattern struct {
 	set    [4]string // action, category, type, outcome
 }
 
-//nolint:gochecknoglobals // as above
+// sshPatterns are tried one after the other.
 var sshPatterns = []sshPattern{
 	{regexp.MustCompile(`^Accepted (\S+) for (.*) from (\S+) port (\d+)(?: ssh2)?(?:: \S+ (\S+))?$`), []string{"method", "name", "address", "port", "signature"}, [4]string{"ssh_login", "authentication", "start", "success"}},
 	{regexp.MustCompile(`^Failed (\S+) for (?:invalid user )?(.*) from (\S+) port (\d+)(?: ssh2)?$`), []string{"method", "name", "address", "port"}, [4]string{"ssh_login", "authentication", "start", "failure"}},
@@ -298,12 +298,10 @@ func appDocument(in object) object {
 	return doc
 }
 
-//nolint:gochecknoglobals // a table that is never written
 var awsCategories = map[string]string{"signin.amazonaws.com": "authentication", "sts.amazonaws.com": "authentication", "iam.amazonaws.com": "iam",
 	"cloudtrail.amazonaws.com": "configuration", "kms.amazonaws.com": "configuration", "ec2.amazonaws.com": "host", "dynamodb.amazonaws.com": "database",
 	"s3.amazonaws.com": "file"}
 
-//nolint:gochecknoglobals // a table that is never written
 var awsTypes = []struct {
 	prefix string
 	kinds  []string
