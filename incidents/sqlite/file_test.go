@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -44,14 +45,102 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-func TestModeIsMended(t *testing.T) {
+// TestModeIsKept: somebody chose the mode of a file that is there, perhaps so that a group may read it.
+func TestModeIsKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "klaxon.db")
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
+	open(t, path).Close()
+	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	open(t, path).Close()
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestEmptyFile: a process that was killed while it made its store leaves one.
+func TestEmptyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "klaxon.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.OpenExisting(path); err == nil || !strings.Contains(err.Error(), "it is empty") {
+		t.Errorf("OpenExisting: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("it has changed: %v, %v", info.Size(), err)
+	}
+	open(t, path).Close()
+}
+
+// TestForeignFilesAreLeftAlone: whatever somebody names by mistake stays as it is, byte for byte, and nothing appears beside it.
+func TestForeignFilesAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(text, []byte("my notes\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other, migrated := filepath.Join(dir, "browser.db"), filepath.Join(dir, "migrated.db")
+	raw(t, other, `CREATE TABLE bookmarks (url TEXT)`)
+	raw(t, migrated, `CREATE TABLE goose_db_version (version_id INTEGER); CREATE TABLE bookmarks (url TEXT)`)
+	for _, path := range []string{text, other, migrated} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, open := range map[string]func(string) (*sqlite.Store, error){"Open": sqlite.Open, "OpenExisting": sqlite.OpenExisting} {
+			if _, err := open(path); err == nil || !strings.Contains(err.Error(), "not a database of klaxon") || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s(%s): %v", name, path, err)
+			}
+		}
+		after, err := os.ReadFile(path)
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || !bytes.Equal(before, after) || info.Mode().Perm() != 0o644 {
+			t.Errorf("%s has changed: %d bytes were %d, mode %v, %v, %v", path, len(after), len(before), info.Mode(), err, statErr)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
+		t.Errorf("something appeared: %v, %v", files, err)
+	}
+}
+
+// TestOpenExisting: a command makes no store and changes no tables.
+func TestOpenExisting(t *testing.T) {
+	dir := t.TempDir()
+	nowhere := filepath.Join(dir, "new", "klaxon.db")
+	if _, err := sqlite.OpenExisting(nowhere); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(nowhere)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made: %v", err)
+	}
+	path := filepath.Join(dir, "klaxon.db")
+	daemon := open(t, path)
+	defer daemon.Close()
+	if _, err := daemon.Claim(t.Context(), 1, "x"); err != nil {
+		t.Fatal(err)
+	}
+	command, err := sqlite.OpenExisting(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := command.Claim(t.Context(), 1, "x"); err != nil || st.Epoch != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := command.Close(); err != nil {
+		t.Error(err)
+	}
+	for version, want := range map[int]string{0: "start 'klaxon run' of this version first", 999: "newer klaxon"} {
+		path := filepath.Join(dir, strconv.Itoa(version)+".db")
+		open(t, path).Close()
+		raw(t, path, `DELETE FROM goose_db_version`)
+		raw(t, path, fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, 1)`, version))
+		if _, err := sqlite.OpenExisting(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("version %d: %v", version, err)
+		}
 	}
 }
 

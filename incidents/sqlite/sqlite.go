@@ -32,30 +32,56 @@ const openTimeout = time.Minute
 type Store struct{ *sqlstore.Store }
 
 // Open opens the store in a file, which it makes if there is none, with its folder, readable by nobody else. Its tables are brought
-// up to date. What was committed survives a power failure.
+// up to date. What was committed survives a power failure. A file that holds anything else is refused and left as it is.
 func Open(path string) (*Store, error) {
-	s, err := open(path)
+	return named(path, func(ctx context.Context, path string) (*sqlstore.Store, error) {
+		made, err := create(path)
+		if err != nil {
+			return nil, err
+		}
+		if !made {
+			if _, err := inspect(ctx, path); err != nil && !errors.Is(err, errEmpty) {
+				return nil, err
+			}
+		}
+		return pools(ctx, path, migrate)
+	})
+}
+
+// OpenExisting opens a store that is there and of this version, for commands beside the process that owns it: it makes no file,
+// changes no table and no file's mode.
+func OpenExisting(path string) (*Store, error) {
+	return named(path, func(ctx context.Context, path string) (*sqlstore.Store, error) {
+		version, err := inspect(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return pools(ctx, path, func(_ context.Context, db *sql.DB) error { return sameVersion(db, version) })
+	})
+}
+
+// named gives open an absolute path and bounds its time; errors begin with the path as it was given.
+func named(path string, open func(ctx context.Context, path string) (*sqlstore.Store, error)) (*Store, error) {
+	ctx, done := context.WithTimeout(context.Background(), openTimeout)
+	defer done()
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s, err := open(ctx, absolute)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &Store{s}, nil
 }
 
-func open(path string) (*sqlstore.Store, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := private(path); err != nil {
-		return nil, err
-	}
-	ctx, done := context.WithTimeout(context.Background(), openTimeout)
-	defer done()
+// pools connects to a file that is known to be a store, or empty. The tables are as they should be once ready returns nil.
+func pools(ctx context.Context, path string, ready func(context.Context, *sql.DB) error) (*sqlstore.Store, error) {
 	write, err := connect(path, 1, "&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, write); err != nil {
+	if err := ready(ctx, write); err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	read, err := connect(path, readers, "&_pragma=query_only(1)")
@@ -65,24 +91,27 @@ func open(path string) (*sqlstore.Store, error) {
 	return sqlstore.New(ctx, write, read)
 }
 
-// private makes the file before SQLite does, so that nobody else can ever read it; the files beside it take its mode over.
-func private(path string) error {
+// create makes the file, if there is none, before SQLite does, so that nobody else can ever read it; the files beside it take its
+// mode over. A file that is there keeps the mode that somebody gave it.
+func create(path string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return false, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(f.Chmod(0o600), f.Close())
+	return true, f.Close()
 }
 
 // connect makes a pool. A commit waits for the disk. The log is cut after one big transaction, or it would keep that size for ever;
 // it is folded into the database every 16 MiB, and 16 MiB of pages are cached, because ids are random and touch pages everywhere.
 func connect(path string, connections int, more string) (*sql.DB, error) {
-	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)" +
-		"&_pragma=synchronous(full)&_pragma=journal_size_limit(67108864)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)" + more}
-	db, err := sql.Open("sqlite", name.String())
+	db, err := sql.Open("sqlite", dsn(path, "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)"+
+		"&_pragma=synchronous(full)&_pragma=journal_size_limit(67108864)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)"+more))
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +120,15 @@ func connect(path string, connections int, more string) (*sql.DB, error) {
 	return db, nil
 }
 
+// dsn names a file as SQLite wants it, whatever characters its path has.
+func dsn(path, query string) string {
+	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: query}
+	return name.String()
+}
+
 // migrate brings the tables up to date, and refuses those of a newer klaxon.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	p, err := provider(db)
 	if err != nil {
 		return err
 	}
@@ -115,6 +146,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 const migrateTries = 3
+
+func provider(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files)
+}
 
 type newerError struct{ found, known int64 }
 
