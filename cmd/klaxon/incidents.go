@@ -51,10 +51,7 @@ func (f *storeFlags) with(ctx context.Context, std streams, act func(context.Con
 		}
 		path = cfg.Store.Path
 	}
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("there is no store: %w", err)
-	}
-	store, err := sqlite.Open(path)
+	store, err := sqlite.OpenExisting(path)
 	if err != nil {
 		return fmt.Errorf("cannot open the store: %w", err)
 	}
