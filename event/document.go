@@ -1,10 +1,13 @@
 package event
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // AppendDocument appends the event as one ECS document: a JSON object on one line, nested by the dots of the field names, in the
@@ -27,7 +30,7 @@ func (e *Event) AppendDocument(dst []byte) []byte {
 		if below(name, covered) {
 			continue
 		}
-		dst = appendPath(dst, path, name)
+		dst = appendPath(dst, path, name, e.schema.keys[f])
 		dst = e.appendValues(dst, f)
 		path, covered = name, name
 	}
@@ -41,12 +44,13 @@ func below(name, parent string) bool {
 	return parent != "" && len(name) > len(parent) && name[len(parent)] == '.' && name[:len(parent)] == parent
 }
 
-// appendPath closes the objects that last stood in and name does not, opens those that name stands in, and writes its key.
-func appendPath(dst []byte, last, name string) []byte {
-	shared := 0
+// appendPath closes the objects that last stood in and name does not, opens those that name stands in, and writes its key. keys is
+// name's keys as JSON; see Schema.
+func appendPath(dst []byte, last, name, keys string) []byte {
+	shared, depth := 0, 0
 	for i := 0; i < len(last) && i < len(name) && last[i] == name[i]; i++ {
 		if last[i] == '.' {
-			shared = i + 1
+			shared, depth = i+1, depth+1
 		}
 	}
 	if last != "" {
@@ -55,16 +59,29 @@ func appendPath(dst []byte, last, name string) []byte {
 		}
 		dst = append(dst, ',')
 	}
+	if keys != "" {
+		return append(dst, keys[shared+keyMarks*depth:]...)
+	}
 	for rest := name[shared:]; ; {
 		segment, below, more := strings.Cut(rest, ".")
-		dst = AppendString(dst, segment)
-		dst = append(dst, ':')
+		dst = append(AppendString(dst, segment), ':')
 		if !more {
 			return dst
 		}
 		dst = append(dst, '{')
 		rest = below
 	}
+}
+
+// keyMarks is how many bytes more a segment has in jsonKeys than in the name, its dot included: `"a":{` for `a.`.
+const keyMarks = 3
+
+// jsonKeys is a name's keys as they stand in a document, `"a":{"b":` for a.b; or "" for a name that JSON writes otherwise.
+func jsonKeys(name string) string {
+	if asciiEnd(name, 0) < len(name) {
+		return ""
+	}
+	return `"` + strings.ReplaceAll(name, ".", `":{"`) + `":`
 }
 
 func (e *Event) appendValues(dst []byte, f FieldID) []byte {
@@ -105,12 +122,11 @@ func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
+	for i := 0; ; {
+		if i = asciiEnd(s, i); i == len(s) {
+			break
 		}
+		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -137,6 +153,21 @@ func AppendString(dst []byte, s string) []byte {
 		start = i
 	}
 	return append(append(dst, s[start:]...), '"')
+}
+
+// asciiEnd is the index of the first byte from i on that a JSON string does not hold as it is, or that is not ASCII.
+func asciiEnd(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if m := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w | w) & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for ; i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= 0x20 && s[i] < utf8.RuneSelf; i++ {
+	}
+	return i
 }
 
 // appendRaw appends valid JSON on one line: line ends outside strings go (inside, JSON has none), and what is not UTF-8 becomes

@@ -48,6 +48,7 @@ type Schema struct {
 	order  []FieldID // ids in the order of their path segments: a field stands right before its children
 	rank   []uint16  // by id: its place in order
 	array  []bool    // by id: ECS wants an array, also of one value
+	keys   []string  // by id: the name as the keys of a document
 }
 
 // The fields that every schema has, because this package sets them.
@@ -114,9 +115,9 @@ func (s *Schema) sort() {
 		s.order = append(s.order, FieldID(id))
 	}
 	slices.SortFunc(s.order, func(a, b FieldID) int { return comparePaths(s.fields[a].Name, s.fields[b].Name) })
-	s.rank, s.array = make([]uint16, len(s.fields)), make([]bool, len(s.fields))
+	s.rank, s.array, s.keys = make([]uint16, len(s.fields)), make([]bool, len(s.fields)), make([]string, len(s.fields))
 	for i, id := range s.order {
-		s.rank[id], s.array[id] = uint16(i), wantsArray(s.fields[id].Name)
+		s.rank[id], s.array[id], s.keys[id] = uint16(i), wantsArray(s.fields[id].Name), jsonKeys(s.fields[id].Name)
 	}
 }
 

@@ -33,18 +33,19 @@ const (
 
 // atom is one test. It is immutable. It holds if any value of its field passes; a field without a value fails it.
 type atom struct {
-	op    atomOp
-	cls   class // what both sides are compared as
-	fold  bool  // without regard to case
-	left  operand
-	right *operand // the other field; nil: none, or a literal
-	lit   val      // opEqual to opSuffix, and the lower end of opBetween
-	high  number   // opBetween
-	set   *literals
-	re    *regexp.Regexp
-	list  *lists.List
-	nets  []netip.Prefix
-	elems *elements
+	op     atomOp
+	cls    class // what both sides are compared as
+	fold   bool  // without regard to case
+	left   operand
+	right  *operand // the other field; nil: none, or a literal
+	lit    val      // opEqual to opSuffix, and the lower end of opBetween
+	high   number   // opBetween
+	set    *literals
+	re     *regexp.Regexp
+	unless *prefilter // of re, or nil
+	list   *lists.List
+	nets   []netip.Prefix
+	elems  *elements
 	// The test in the language, normalised: subject, operator and object; only the subject for has, any and all.
 	subject, operator, object string
 }
@@ -177,7 +178,7 @@ func (a *atom) equalText(x *env) bool {
 func (a *atom) test(x *env, l *val) bool {
 	switch a.op {
 	case opMatches:
-		return a.re.MatchString(l.text)
+		return (a.unless == nil || !a.unless.excludes(l.text)) && a.re.MatchString(l.text)
 	case opOneOf:
 		return a.set.has(a.cls, l)
 	case opBetween:

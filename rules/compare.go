@@ -291,6 +291,7 @@ func (c *compiler) regex(a *atom, r *side) bool {
 		c.fail(r.at, "", "not a regular expression: %v", err)
 		return false
 	}
+	a.unless = newPrefilter(tree)
 	return true
 }
 
