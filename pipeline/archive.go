@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klaxonhq/klaxon/event"
@@ -19,8 +20,8 @@ type ArchiveSink interface {
 	Add(*event.Document)
 	// Size is how much was added and not flushed.
 	Size() (documents, bytes int)
-	// Flush returns when everything that was added is durable or rejected for ever. An error means that ctx ended before;
-	// then the sink is thrown away.
+	// Flush returns when everything that was added is durable or rejected for ever. An error means that ctx ended before: then
+	// everything is still there to be flushed again.
 	Flush(ctx context.Context) ([]event.Rejection, error)
 }
 
@@ -32,8 +33,34 @@ type MessageSender interface {
 // ArchiveStats counts what an archive loop did. Records = archived + dead-lettered + dropped, by record.
 type ArchiveStats struct {
 	Records, Archived, DeadLettered, Dropped, Documents, Bytes, Flushes, Rejected, Commits, CommitFailures Counter
-	Lag, HeldBytes, LastFlush                                                                              Gauge // LastFlush: Unix milliseconds
+	Skipped                                                                                                Counter // records that were gone from the log before they were read
+	CutDeadLetters                                                                                         Counter // dead letters that had to be cut to fit their topic
+	Lag, HeldBytes, LastFlush                                                                              Gauge   // LastFlush: Unix milliseconds
 	FlushTime                                                                                              Latency
+	// Reasons is dead letters by reason; OtherReason stands for all that is not named.
+	Reasons map[string]*Counter
+}
+
+// OtherReason counts the dead letters of reasons that have no counter of their own.
+const OtherReason = "other"
+
+// NewArchiveStats makes the statistics of one archive loop.
+func NewArchiveStats() *ArchiveStats {
+	s := &ArchiveStats{Reasons: map[string]*Counter{}}
+	for _, r := range append(ingest.Reasons(), "mapping", "rejected", OtherReason) {
+		s.Reasons[r] = &Counter{}
+	}
+	return s
+}
+
+func (s *ArchiveStats) reason(r string) {
+	c := s.Reasons[r]
+	if c == nil {
+		c = s.Reasons[OtherReason]
+	}
+	if c != nil {
+		c.Add(1)
+	}
 }
 
 // Archive is an archive loop: by source partition, everything goes to one sink, and what can be neither decoded nor stored to
@@ -69,6 +96,7 @@ type archiving struct {
 	held       []*event.Batch // not flushed yet; their memory is needed for dead letters
 	heldBytes  int
 	dead       []kafka.Message
+	rejected   []event.Rejection // by the last flush, whose dead letters are not written yet
 	due        time.Time
 	lag        map[event.Source]int64
 	documents  int // of the record under way
@@ -88,6 +116,7 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}}
 	g.each = g.add
 	defer g.release()
+	defer a.Stats.Lag.Store(0)
 	g.due = g.Clock().Add(g.Every)
 	for ctx.Err() == nil {
 		fetchCtx, cancel := context.WithDeadline(ctx, g.due)
@@ -118,6 +147,7 @@ func (g *archiving) release() {
 func (g *archiving) batch(b *event.Batch) {
 	g.lag[b.Source] = max(0, b.End-b.Next)
 	if b.Skipped > 0 {
+		g.Stats.Skipped.Add(int(b.Skipped))
 		g.Log.Error("records are gone from the log before they were archived", zap.String("topic", b.Source.Topic), zap.Int32("partition", b.Source.Partition), zap.Int64("records", b.Skipped))
 	}
 	if b.Next == b.First {
@@ -168,19 +198,19 @@ func (g *archiving) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the archive did not take everything in time; it is repeated: %w", err)
 	}
-	lost := g.reject(rejected)
-	if len(g.dead) > 0 {
-		if err := g.Sender.Send(ctx, g.DeadLetters, g.dead); err != nil {
-			return fmt.Errorf("cannot write dead letters: %w", err)
-		}
+	g.rejected = append(g.rejected, rejected...)
+	letters, lost := g.letters()
+	if err := g.bury(ctx, letters); err != nil {
+		return fmt.Errorf("cannot write dead letters: %w", err)
 	}
-	g.count(lost, len(rejected), began)
+	g.count(letters, lost, len(g.rejected), began)
 	offsets := event.Offsets{}
 	for _, b := range g.held {
 		offsets[b.Source] = max(offsets[b.Source], b.Next)
 	}
 	g.release()
-	g.dead, g.due = g.dead[:0], g.Clock().Add(g.Every)
+	clear(g.dead)
+	g.dead, g.rejected, g.due = g.dead[:0], nil, g.Clock().Add(g.Every)
 	if len(offsets) == 0 {
 		return nil
 	}
@@ -196,8 +226,11 @@ func (g *archiving) flush(ctx context.Context) error {
 }
 
 // count counts what was flushed; lost is how many records had a document rejected.
-func (g *archiving) count(lost, rejected int, began time.Time) {
+func (g *archiving) count(letters []kafka.Message, lost, rejected int, began time.Time) {
 	s, t := g.Stats, g.tally
+	for i := range letters {
+		s.reason(headerText(&letters[i], headerReason))
+	}
 	s.Records.Add(t.records)
 	s.Archived.Add(t.archived - lost)
 	s.DeadLettered.Add(t.dead + lost)
@@ -216,11 +249,12 @@ func (g *archiving) count(lost, rejected int, began time.Time) {
 	g.tally = tally{}
 }
 
-// reject writes a dead letter for each record that has a document which the archive will never take, and answers how many
-// records that is.
-func (g *archiving) reject(rejected []event.Rejection) (records int) {
+// letters is the dead letters of what is held: those of records that could not be decoded, and one for each record that has a
+// document which the archive will never take; lost is how many of the latter there are.
+func (g *archiving) letters() (letters []kafka.Message, lost int) {
+	letters = g.dead[:len(g.dead):len(g.dead)]
 	seen := map[event.ID]bool{}
-	for _, r := range rejected {
+	for _, r := range g.rejected {
 		whole := r.ID
 		whole.Index = 0
 		if seen[whole] {
@@ -232,10 +266,73 @@ func (g *archiving) reject(rejected []event.Rejection) (records int) {
 			g.Log.Error("the archive rejected a document whose record is not held", zap.Stringer("id", r.ID), zap.String("reason", r.Reason), zap.String("detail", r.Detail))
 			continue
 		}
-		g.dead = append(g.dead, deadLetter(held, "archive", r.Reason, r.Detail, -1))
-		records++
+		letters = append(letters, deadLetter(held, "archive", r.Reason, r.Detail, -1))
+		lost++
 	}
-	return records
+	return letters, lost
+}
+
+// cutLetters is to how many bytes a dead letter's value is cut that its topic refuses whole: first so many, then none.
+var cutLetters = [...]int{256 << 10, 0}
+
+// bury writes dead letters. One that its topic refuses, for its size most likely, is cut: where it came from and why must not be
+// lost with it, and it must not hold up the rest. An error means that ctx ended.
+func (g *archiving) bury(ctx context.Context, letters []kafka.Message) error {
+	for _, limit := range cutLetters {
+		if len(letters) == 0 {
+			return nil
+		}
+		err := g.Sender.Send(ctx, g.DeadLetters, letters)
+		var refused *kafka.RejectedError
+		if !errors.As(err, &refused) {
+			return err
+		}
+		g.Log.Error("the topic of dead letters refused some, and they are cut", zap.String("topic", g.DeadLetters), zap.Int("letters", len(refused.Messages)), zap.Error(err))
+		g.Stats.CutDeadLetters.Add(len(refused.Messages))
+		cut := make([]kafka.Message, len(refused.Messages))
+		for i, n := range refused.Messages {
+			cut[i] = cutLetter(letters[n], limit)
+		}
+		letters = cut
+	}
+	err := g.Sender.Send(ctx, g.DeadLetters, letters)
+	var refused *kafka.RejectedError
+	if errors.As(err, &refused) {
+		g.Log.Error("the topic of dead letters refuses even what has no value; the records are in their own topic only", zap.String("topic", g.DeadLetters), zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+// cutLetter keeps klaxon's own headers and the value's beginning, and says how long the value was.
+func cutLetter(m kafka.Message, limit int) kafka.Message {
+	out := kafka.Message{Key: m.Key, Value: m.Value[:min(limit, len(m.Value))], Time: m.Time}
+	for _, h := range m.Headers {
+		if strings.HasPrefix(h.Key, headerPrefix) && len(h.Value) <= maxHeader {
+			out.Headers = append(out.Headers, h)
+		}
+	}
+	if headerText(&m, headerCut) == "" {
+		out.Headers = append(out.Headers, event.Header{Key: headerCut, Value: strconv.AppendInt(nil, int64(len(m.Value)), 10)})
+	}
+	return out
+}
+
+// Headers of dead letters.
+const (
+	headerPrefix = "klaxon-"
+	headerReason = "klaxon-reason"
+	headerCut    = "klaxon-cut-from" // the value's length in bytes, where it was cut
+	maxHeader    = 2 << 10
+)
+
+func headerText(m *kafka.Message, key string) string {
+	for _, h := range m.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
 
 func (g *archiving) find(id event.ID) *event.Record {
@@ -258,7 +355,7 @@ func deadLetter(r *event.Record, stage, reason, detail string, offset int) kafka
 	id := event.ID{Topic: r.Source.Topic, Partition: r.Source.Partition, Offset: r.Offset, Time: r.Time}
 	text := func(key, value string) event.Header { return event.Header{Key: key, Value: []byte(value)} }
 	headers := []event.Header{
-		text("klaxon-id", id.String()), text("klaxon-stage", stage), text("klaxon-reason", reason), text("klaxon-detail", detail),
+		text("klaxon-id", id.String()), text("klaxon-stage", stage), text(headerReason, reason), text("klaxon-detail", detail),
 		text("klaxon-topic", r.Source.Topic), text("klaxon-partition", strconv.Itoa(int(r.Source.Partition))),
 		text("klaxon-offset", strconv.FormatInt(r.Offset, 10)), text("klaxon-time", string(event.AppendTime(nil, r.Time))),
 	}

@@ -177,7 +177,7 @@ func (s *fakeSender) Send(_ context.Context, _ string, m []kafka.Message) error 
 func testArchive(t *testing.T, sink *fakeSink, sender *fakeSender) *Archive {
 	g, _ := testGeneration(t)
 	return &Archive{Generation: func() *Generation { return g }, NewSink: func() (ArchiveSink, error) { return sink, nil }, Sender: sender, DeadLetters: "dead", Undecodable: true,
-		Clock: time.Now, Log: zap.NewNop(), Stats: &ArchiveStats{}, Every: time.Second, MaxDocuments: 1000, MaxBytes: 1 << 20, MaxHeld: 1 << 20, Drain: 2 * time.Second}
+		Clock: time.Now, Log: zap.NewNop(), Stats: NewArchiveStats(), Every: time.Second, MaxDocuments: 1000, MaxBytes: 1 << 20, MaxHeld: 1 << 20, Drain: 2 * time.Second}
 }
 
 func TestArchiveCommitsBehindWhatIsDurable(t *testing.T) {

@@ -12,7 +12,9 @@ import (
 // MatchStats counts what the match loop did.
 type MatchStats struct {
 	Records, Events, DeadLetters, Hits, Frames, SamplesCut, ProduceFailures, Commits, CommitFailures Counter
-	Lag, QueuedBytes, Generation                                                                     Gauge
+	Skipped                                                                                          Counter // records that were gone from the log before they were read
+	HitsDropped                                                                                      Counter // hits that no frame could hold, or that the hits topic refused
+	Lag, QueuedBytes                                                                                 Gauge
 }
 
 // Match is the match loop: by source partition, remembering nothing. Each hit goes to the hits topic, in the shard of its key.
@@ -53,10 +55,11 @@ type matched struct {
 // Run matches what the claim gives until ctx ends. It returns an error when offsets could not be committed at the end: harmless,
 // since the next owner repeats what was not committed.
 func (m *Match) Run(ctx context.Context, claim Claim) error {
-	g := &matching{Match: m, claim: claim, sender: newSender(m.HitsTopic, m.Producer, m.Log, &m.Stats.ProduceFailures), parts: map[event.Source]*matched{}}
+	g := &matching{Match: m, claim: claim, sender: newSender(m.HitsTopic, m.Producer, m.Log, &m.Stats.ProduceFailures, &m.Stats.HitsDropped), parts: map[event.Source]*matched{}}
 	for _, p := range claim.Owned() {
 		g.parts[p.Source] = &matched{partitions: p.Partitions, top: NoTime, end: NoTime}
 	}
+	defer m.Stats.Lag.Store(0)
 	stop := make(chan struct{})
 	sendCtx, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
@@ -103,6 +106,7 @@ func (g *matching) batch(b *event.Batch) {
 		return // of a partition that is not ours any more
 	}
 	if b.Skipped > 0 {
+		g.Stats.Skipped.Add(int(b.Skipped))
 		g.Log.Error("records are gone from the log before they were read", zap.String("topic", b.Source.Topic), zap.Int32("partition", b.Source.Partition), zap.Int64("records", b.Skipped))
 	}
 	p.lag = max(0, b.End-b.Next)
@@ -120,9 +124,19 @@ func (g *matching) batch(b *event.Batch) {
 		g.sender.put(shard, f.Append(nil), u)
 		g.Stats.Frames.Add(1)
 	})
-	p.units = append(p.units, u)
+	p.queue(g.sender, u)
 	p.top = max(p.top, min(counts.Top, g.Clock().UnixMilli()))
 	g.count(counts)
+}
+
+// queue keeps a unit until it may be committed. One whose frames are all acknowledged takes the place of such a one before it, so
+// that records without hits do not pile up behind a shard that cannot be written.
+func (p *matched) queue(s *sender, u *unit) {
+	if n := len(p.units); n > 0 && s.acknowledged(u) && s.acknowledged(p.units[n-1]) {
+		p.units[n-1] = u
+		return
+	}
+	p.units = append(p.units, u)
 }
 
 func (g *matching) count(c WorkerCounts) {
@@ -132,6 +146,7 @@ func (g *matching) count(c WorkerCounts) {
 	s.DeadLetters.Add(c.DeadLetters)
 	s.Hits.Add(c.Hits)
 	s.SamplesCut.Add(c.Cut)
+	s.HitsDropped.Add(c.Dropped)
 }
 
 // tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches

@@ -42,17 +42,19 @@ type sender struct {
 	producer Producer
 	log      *zap.Logger
 	failures *Counter
+	dropped  *Counter
 
 	mu     sync.Mutex
 	queues [hit.Shards][]queued
+	limits [hit.Shards]int // how many frames a request may hold after one was refused; 0: as many as fit
 	bytes  int
 	frames int
 	wake   chan struct{}
 	done   chan struct{}
 }
 
-func newSender(topic string, p Producer, log *zap.Logger, failures *Counter) *sender {
-	return &sender{topic: topic, producer: p, log: log, failures: failures, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newSender(topic string, p Producer, log *zap.Logger, failures, dropped *Counter) *sender {
+	return &sender{topic: topic, producer: p, log: log, failures: failures, dropped: dropped, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // put queues a frame. The caller keeps the queue bounded by asking size.
@@ -125,7 +127,7 @@ func (s *sender) take() map[int32]int {
 	for shard := range s.queues {
 		n, bytes := 0, 0
 		for _, q := range s.queues[shard] {
-			if bytes += len(q.frame) + 64; n > 0 && bytes > maxShardBytes {
+			if bytes += len(q.frame) + 64; n > 0 && (bytes > maxShardBytes || n == s.limits[shard]) {
 				break
 			}
 			n++
@@ -161,6 +163,9 @@ func (s *sender) send(ctx context.Context, batch map[int32]int) bool {
 			}
 			s.failures.Add(1)
 			ok = false
+			if kafka.Refused(err) {
+				s.refused(shard, n, err)
+			}
 			continue
 		}
 		s.drop(shard, n)
@@ -168,9 +173,28 @@ func (s *sender) send(ctx context.Context, batch map[int32]int) bool {
 	return ok
 }
 
+// refused makes the next request of a shard smaller. A frame that is refused alone would hold up its shard, and everything behind
+// it, for ever: it is given up, counted and told.
+func (s *sender) refused(shard int32, n int, err error) {
+	if n > 1 {
+		s.mu.Lock()
+		s.limits[shard] = n / 2
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Lock()
+	var f hit.Frame
+	_ = f.Parse(s.queues[shard][0].frame) // a frame of our own; a tick has no hits
+	s.mu.Unlock()
+	s.log.Error("the hits topic refuses a frame for good, and its hits are lost", zap.String("topic", s.topic), zap.Int32("shard", shard), zap.Int("hits", len(f.Hits)), zap.Error(err))
+	s.dropped.Add(len(f.Hits))
+	s.drop(shard, 1)
+}
+
 func (s *sender) drop(shard int32, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.limits[shard] = 0
 	for _, q := range s.queues[shard][:n] {
 		s.bytes -= len(q.frame)
 		if q.of != nil {

@@ -43,7 +43,7 @@ func TestSenderSkipsNothingAndKeepsTheOrder(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &flakyBroker{rng: rand.New(rand.NewPCG(seed, 1)), logs: map[int32][]string{}}
-			s := newSender("hits", b, zap.NewNop(), &Counter{})
+			s := newSender("hits", b, zap.NewNop(), &Counter{}, &Counter{})
 			stop := make(chan struct{})
 			go s.run(context.Background(), stop)
 			u := &unit{}
@@ -97,7 +97,7 @@ func TestSenderAbandonsWhenKilled(t *testing.T) {
 			}
 			return errs
 		})
-		s := newSender("hits", dead, zap.NewNop(), &Counter{})
+		s := newSender("hits", dead, zap.NewNop(), &Counter{}, &Counter{})
 		go s.run(ctx, make(chan struct{}))
 		u := &unit{}
 		s.put(1, []byte("x"), u)

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 
 	"github.com/klaxonhq/klaxon/event"
@@ -14,7 +16,10 @@ const (
 	maxCarriedValues = 4
 	maxCarriedBytes  = 256
 	maxSampleBytes   = 8 << 10
-	maxFrameBytes    = 600 << 10 // about, before compression; the broker's limit is 1 MB a request and partition
+	maxFrameBytes    = 300 << 10 // about, before compression: at the record that passes it a frame ends
+	maxRecordBytes   = 700 << 10 // what comes after is left out; a broker takes 1 MB a request and partition by default
+	maxKeyBytes      = 1 << 10   // a longer key value is told by its beginning and a hash
+	keptKeyBytes     = 128
 )
 
 // Generation is everything that decides what an event becomes and which rules it meets: schema, datasets and rules that were
@@ -44,8 +49,9 @@ type WorkerCounts struct {
 	Records, Events, DeadLetters, Hits int
 	// Top is the greatest event time seen, but never later than the record that it came in: Unix milliseconds, or NoTime.
 	Top int64
-	// Cut is how many hits left their sample out, because the hits of their record would not have fit a frame.
-	Cut int
+	// Cut is how many hits left their sample out, and Dropped how many were left out whole, because the hits of their record would
+	// not have fit a frame.
+	Cut, Dropped int
 }
 
 // NoTime is before every time.
@@ -127,6 +133,10 @@ func (w *Worker) hit(e *event.Event, m rules.Match) {
 	h := hit.Hit{Rule: r.ID, Basis: r.Basis, Tenant: w.keep.text(m.Tenant), Key: w.keep.key(m.Key), Offset: e.ID.Offset, Index: e.ID.Index,
 		RecordTime: e.ID.Time, Time: e.Time, Fields: w.fields(r)}
 	shard := hit.ShardOf(h.Tenant, h.Rule, h.Key)
+	if w.sizes[shard] > maxRecordBytes {
+		w.counts.Dropped++
+		return
+	}
 	if r.Count == nil {
 		if w.sizes[shard] < maxFrameBytes {
 			h.Sample = w.sample(e)
@@ -198,7 +208,14 @@ func (a *arena) text(s string) string {
 	return event.View(a.buf[start:])
 }
 
+// key joins a key's values. A value that is too long is told by its beginning and its hash, so that different ones stay apart.
 func (a *arena) key(values []string) string {
+	for i, v := range values {
+		if len(v) > maxKeyBytes {
+			sum := sha256.Sum256([]byte(v))
+			values[i] = clip(v, keptKeyBytes) + "… sha256:" + hex.EncodeToString(sum[:])
+		}
+	}
 	a.joined = hit.AppendKey(a.joined[:0], values)
 	return a.text(event.View(a.joined))
 }

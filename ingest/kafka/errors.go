@@ -81,6 +81,9 @@ func faultOfMessage(err error) bool {
 	return false
 }
 
+// Refused says whether a broker refused messages for what is in them, such as their size: trying the same again is in vain.
+func Refused(err error) bool { return faultOfMessage(err) }
+
 // Explain returns an error's text followed by what to do about it, where that is known.
 func Explain(err error) string {
 	if err == nil {
