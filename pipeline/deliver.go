@@ -37,6 +37,7 @@ type Deliver[M any] struct {
 	Notifier    Notifier[M]
 	Permanent   func(error) bool // whether trying again is in vain
 	Attempts    func(M) int      // how often the message was tried before
+	Subject     func(M) string   // messages about one subject are delivered in their order
 	Clock       Clock
 	Log         *zap.Logger
 	Stats       *DeliverStats
@@ -51,6 +52,8 @@ const (
 	firstRetry = time.Second
 	longRetry  = 5 * time.Minute
 	dueLimit   = 100
+	// After so many failures in a row the destination counts as down, and what follows would only wait longer.
+	maxInARow = 3
 )
 
 // Run delivers until ctx ends.
@@ -82,25 +85,36 @@ func (d *Deliver[M]) Flush(ctx context.Context) {
 	}
 }
 
-// round tries what is due and answers whether there may be more. A failure ends it: the destination is likely down, and what
-// follows would only wait longer.
+// round tries what is due and answers whether there may be more. A message that fails holds up what is said of its own subject, and
+// nothing else, unless so many fail that the destination is likely down.
 func (d *Deliver[M]) round(ctx context.Context) (more bool, err error) {
 	due, err := d.Outbox.Due(ctx, d.Destination, d.Clock(), dueLimit)
 	if err != nil {
 		return false, err
 	}
-	d.Stats.Waiting.Store(int64(len(due)))
-	for i, m := range due {
-		if ctx.Err() != nil {
+	waiting, inARow, held := len(due), 0, map[string]bool{}
+	d.Stats.Waiting.Store(int64(waiting))
+	for _, m := range due {
+		if held[d.Subject(m)] {
+			continue
+		}
+		if ctx.Err() != nil || inARow == maxInARow {
 			return false, nil
 		}
 		ok, err := d.one(ctx, m)
-		if err != nil || !ok {
+		if err != nil {
 			return false, err
 		}
-		d.Stats.Waiting.Store(int64(len(due) - i - 1))
+		if !ok {
+			inARow++
+			held[d.Subject(m)] = true
+			continue
+		}
+		inARow = 0
+		waiting--
+		d.Stats.Waiting.Store(int64(waiting))
 	}
-	return len(due) == dueLimit, nil
+	return len(due) == dueLimit && inARow == 0, nil
 }
 
 func (d *Deliver[M]) one(ctx context.Context, m M) (ok bool, err error) {

@@ -52,7 +52,7 @@ var errRefused = errors.New("refused")
 
 func newDeliver(s *shelf, f notifier) *Deliver[*note] {
 	return &Deliver[*note]{Destination: "x", Outbox: s, Notifier: f, Permanent: func(err error) bool { return errors.Is(err, errRefused) },
-		Attempts: func(n *note) int { return n.tries }, Clock: time.Now, Log: zap.NewNop(), Stats: &DeliverStats{}, Every: time.Second, Timeout: time.Second}
+		Attempts: func(n *note) int { return n.tries }, Subject: func(n *note) string { return n.text[:1] }, Clock: time.Now, Log: zap.NewNop(), Stats: &DeliverStats{}, Every: time.Second, Timeout: time.Second}
 }
 
 func TestDeliverKeepsTheOrderAndBacksOff(t *testing.T) {
@@ -81,6 +81,20 @@ func TestDeliverKeepsTheOrderAndBacksOff(t *testing.T) {
 			t.Errorf("%+v %+v", s.notes[0], s.notes[1])
 		}
 	})
+}
+
+func TestDeliverHoldsUpOneSubjectOnly(t *testing.T) {
+	s := &shelf{notes: []*note{{text: "a1"}, {text: "a2"}, {text: "b1"}}}
+	d := newDeliver(s, func(n *note) error {
+		if n.text == "a1" {
+			return errors.New("not now")
+		}
+		return nil
+	})
+	d.Flush(context.Background())
+	if s.notes[0].state != "" || s.notes[1].state != "" || s.notes[2].state != "sent b1" {
+		t.Errorf("%+v %+v %+v", s.notes[0], s.notes[1], s.notes[2])
+	}
 }
 
 func TestDeliverParksWhatIsRefused(t *testing.T) {

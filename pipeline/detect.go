@@ -46,8 +46,11 @@ type ShardStore interface {
 // DetectStats counts what the detect loop did.
 type DetectStats struct {
 	Frames, Hits, Alerts, Revisions, Transactions, Failures, Gaps, BadFrames, Checkpoints, CommitFailures Counter
-	Lag, Shards, CheckpointBytes                                                                          Gauge
-	Age                                                                                                   Latency // from a record's own time to the commit of the alert that it raised
+	// What memories count: hits of a time that was closed, of a position that was seen, of another version of their rule or of none,
+	// of no possible time; frames of a topic's earlier incarnation; keys and hits given up because memory was full; alerts ended early.
+	Late, SeenBefore, StaleRule, BadTime, ForeignFrames, EvictedKeys, EvictedHits, EndedEarly, Rounded Counter
+	Lag, Shards, CheckpointBytes, Keys, MemoryBytes                                                    Gauge
+	Age                                                                                                Latency // from a record's own time to the commit of the alert that it raised
 }
 
 // Detect is the detect loop: by shard, owning all memory. The store's offset is the truth; Kafka's serves lag tools.
@@ -79,7 +82,8 @@ type owned struct {
 	written time.Time
 	lag     int64
 	pending []alert.Alert
-	newest  int64 // record time of the newest hit behind pending
+	newest  int64            // record time of the newest hit behind pending
+	counted map[string]int64 // what the memory had counted when it was last looked at
 }
 
 type detecting struct {
@@ -107,7 +111,11 @@ func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
 		}
 	}
 	d.Stats.Shards.Store(int64(len(g.shards)))
-	defer d.Stats.Shards.Store(0)
+	defer func() {
+		for _, gauge := range []*Gauge{&d.Stats.Shards, &d.Stats.Lag, &d.Stats.Keys, &d.Stats.MemoryBytes} {
+			gauge.Store(0)
+		}
+	}()
 	if err := g.loop(ctx); err != nil {
 		return err
 	}
@@ -130,7 +138,9 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot claim shard %d: %w", shard, err)
 	}
-	o := &owned{Shard: s, source: p.Source, program: g.Program(), written: g.Clock()}
+	// Checkpoints are spread over time: all at once they would not fit one transaction.
+	o := &owned{Shard: s, source: p.Source, program: g.Program(), counted: map[string]int64{},
+		written: g.Clock().Add(-time.Duration(shard%hit.Shards) * g.Detect.Checkpoint / hit.Shards)}
 	switch {
 	case s.Next < 0: // begin at the earliest hit
 	case s.TopicID != p.Source.TopicID:
@@ -205,6 +215,7 @@ func (g *detecting) loop(ctx context.Context) error {
 			if now.Sub(lastSave) >= g.Save {
 				lastSave = now
 				g.commit(ctx)
+				g.tend()
 			}
 		}
 	}
@@ -228,6 +239,11 @@ func (g *detecting) batch(b *event.Batch) bool {
 		o.program = p
 	}
 	o.lag = max(0, b.End-b.Next)
+	if b.Next < o.next { // the log was cut off behind us, and grows again
+		g.Stats.Gaps.Add(1)
+		g.Log.Error("the hits topic goes on before where it was read to: hits were lost", zap.String("topic", g.HitsTopic), zap.Int32("shard", b.Source.Partition), zap.Int64("was", o.next), zap.Int64("is", b.Next))
+		o.next, o.saved, o.marked = b.Next, -1, -1
+	}
 	var f hit.Frame
 	for i := range b.Records {
 		if err := f.Parse(b.Records[i].Value); err != nil {
@@ -314,6 +330,31 @@ func (g *detecting) stored(writes []ShardWrite, now time.Time) {
 	if raised && g.Applied != nil {
 		g.Applied()
 	}
+}
+
+// tend looks after memories once in a while: topics that are read no longer are let go of, also when late frames of theirs came,
+// and what memories have counted is added up.
+func (g *detecting) tend() {
+	keys, bytes := int64(0), int64(0)
+	for _, o := range g.shards {
+		g.forget(o)
+		now := o.memory.Stats()
+		keys, bytes = keys+now["keys"], bytes+now["bytes"]
+		for name, c := range g.memoryCounters() {
+			if n := now[name] - o.counted[name]; n > 0 {
+				c.Add(int(n))
+			}
+		}
+		o.counted = now
+	}
+	g.Stats.Keys.Store(keys)
+	g.Stats.MemoryBytes.Store(bytes)
+}
+
+func (g *detecting) memoryCounters() map[string]*Counter {
+	s := g.Stats
+	return map[string]*Counter{"late": &s.Late, "seen_before": &s.SeenBefore, "stale_basis": &s.StaleRule, "unknown_rule": &s.StaleRule, "bad_time": &s.BadTime,
+		"foreign_frames": &s.ForeignFrames, "evicted_keys": &s.EvictedKeys, "evicted_hits": &s.EvictedHits, "ended_early": &s.EndedEarly, "rounded": &s.Rounded}
 }
 
 // commit tells Kafka where the shards stand, for lag tools only.

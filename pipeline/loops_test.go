@@ -76,6 +76,7 @@ type fakeClaim struct {
 	commits []event.Offsets
 	seeks   map[event.Source]int64
 	fail    error
+	next    int64 // where reading stands
 }
 
 func (c *fakeClaim) Owned() []kafka.Partition {
@@ -86,7 +87,7 @@ func (c *fakeClaim) Fetch(ctx context.Context) (*event.Batch, error) {
 	c.mu.Lock()
 	if len(c.batches) > 0 {
 		b := c.batches[0]
-		c.batches = c.batches[1:]
+		c.batches, c.next = c.batches[1:], b.Next
 		c.mu.Unlock()
 		return b, nil
 	}
@@ -94,7 +95,7 @@ func (c *fakeClaim) Fetch(ctx context.Context) (*event.Batch, error) {
 	if !sleep(ctx, 100*time.Millisecond) {
 		return nil, ctx.Err()
 	}
-	return &event.Batch{Source: c.source, Partitions: 1, AtEnd: true, Asked: time.Now().UnixMilli()}, nil
+	return &event.Batch{Source: c.source, Partitions: 1, First: c.next, Next: c.next, AtEnd: true, Asked: time.Now().UnixMilli()}, nil
 }
 
 func (c *fakeClaim) Commit(_ context.Context, o event.Offsets) error {
@@ -111,7 +112,7 @@ func (c *fakeClaim) Seek(s event.Source, offset int64) error {
 	if c.seeks == nil {
 		c.seeks = map[event.Source]int64{}
 	}
-	c.seeks[s] = offset
+	c.seeks[s], c.next = offset, max(offset, 0)
 	return nil
 }
 
@@ -167,11 +168,49 @@ func (s *fakeSink) Flush(ctx context.Context) ([]event.Rejection, error) {
 	return out, nil
 }
 
-type fakeSender struct{ messages []kafka.Message }
+// fakeSender takes messages up to a size.
+type fakeSender struct {
+	messages []kafka.Message
+	limit    int
+}
 
-func (s *fakeSender) Send(_ context.Context, _ string, m []kafka.Message) error {
-	s.messages = append(s.messages, m...)
+func (s *fakeSender) Send(_ context.Context, topic string, m []kafka.Message) error {
+	var refused []int
+	for i := range m {
+		if s.limit > 0 && len(m[i].Value) > s.limit {
+			refused = append(refused, i)
+			continue
+		}
+		s.messages = append(s.messages, m[i])
+	}
+	if len(refused) > 0 {
+		return &kafka.RejectedError{Topic: topic, Messages: refused, Err: errors.New("too large")}
+	}
 	return nil
+}
+
+func TestArchiveCutsDeadLettersThatAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, sender := &fakeSink{}, &fakeSender{limit: 300 << 10}
+		a := testArchive(t, sink, sender)
+		huge := `{"cut":"` + strings.Repeat("x", 900<<10)
+		claim := &fakeClaim{source: testSource, batches: []*event.Batch{batchOf(0, time.Now(), huge, `{"cut`, failure("192.0.2.1"))}}
+		ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		defer stop()
+		if err := a.Run(ctx, claim); err != nil {
+			t.Fatal(err)
+		}
+		if claim.committed() != 3 || len(sink.stored) != 1 || len(sender.messages) != 2 {
+			t.Fatalf("committed %d, stored %d, dead letters %d", claim.committed(), len(sink.stored), len(sender.messages))
+		}
+		cut := sender.messages[1]
+		if len(cut.Value) != 256<<10 || headerText(&cut, headerCut) != fmt.Sprint(len(huge)) || headerText(&cut, headerReason) != "json_truncated" {
+			t.Errorf("%d bytes, headers %v", len(cut.Value), cut.Headers)
+		}
+		if a.Stats.CutDeadLetters.Load() != 1 || a.Stats.Reasons["json_truncated"].Load() != 2 || a.Stats.DeadLettered.Load() != 2 {
+			t.Errorf("cut %d, by reason %d", a.Stats.CutDeadLetters.Load(), a.Stats.Reasons["json_truncated"].Load())
+		}
+	})
 }
 
 func testArchive(t *testing.T, sink *fakeSink, sender *fakeSender) *Archive {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/klaxonhq/klaxon/ingest/kafka"
+	kafkago "github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 )
 
@@ -110,6 +112,40 @@ func TestSenderAbandonsWhenKilled(t *testing.T) {
 		}
 		if s.failures.Load() == 0 {
 			t.Error("the failure was not counted")
+		}
+	})
+}
+
+func TestSenderGivesUpOnlyWhatIsRefusedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var taken []string
+		picky := producerFunc(func(parts map[int32][]kafka.Message) map[int32]error {
+			errs := map[int32]error{}
+			for p, msgs := range parts {
+				for _, m := range msgs {
+					if string(m.Value) == "bad" {
+						errs[p] = kafkago.MessageSizeTooLarge
+					}
+				}
+				for _, m := range msgs {
+					if errs[p] == nil {
+						taken = append(taken, string(m.Value))
+					}
+				}
+			}
+			return errs
+		})
+		var dropped Counter
+		s := newSender("hits", picky, zap.NewNop(), &Counter{}, &dropped)
+		u := &unit{}
+		for _, f := range []string{"a", "b", "bad", "c"} {
+			s.put(1, []byte(f), u)
+		}
+		stop := make(chan struct{})
+		close(stop)
+		s.run(context.Background(), stop)
+		if strings.Join(taken, " ") != "a b c" || !s.acknowledged(u) || s.size() != 0 {
+			t.Errorf("taken %v, acknowledged %v", taken, s.acknowledged(u))
 		}
 	})
 }

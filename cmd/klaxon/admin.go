@@ -59,4 +59,13 @@ func adminRoutes(reg *prometheus.Registry, ready readiness) http.Handler {
 	return mux
 }
 
-func (a *admin) close(ctx context.Context) { _ = a.server.Shutdown(ctx) }
+// adminGrace is how long requests under way may take at the end: a profile of a minute must not hold up the process.
+const adminGrace = 2 * time.Second
+
+func (a *admin) close(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, adminGrace)
+	defer done()
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+}

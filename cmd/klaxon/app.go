@@ -114,9 +114,7 @@ func (a *app) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, role := range a.cfg.Roles {
-		a.state.set(role, "starting")
-	}
+	a.starting()
 	if a.admin, err = startAdmin(a.cfg.Admin.Listen, reg, a.state.get); err != nil {
 		return err
 	}
@@ -141,6 +139,21 @@ func (a *app) run(ctx context.Context) (err error) {
 		return nil
 	case <-time.After(a.cfg.Limits.Drain):
 		return fmt.Errorf("did not finish within %s (limits.drain): what is left is repeated after the next start", a.cfg.Limits.Drain)
+	}
+}
+
+// starting says of every part that this process will have that it is not ready yet.
+func (a *app) starting() {
+	a.state.set("kafka", "starting")
+	for _, role := range []string{"match", "detect", "deliver"} {
+		if a.has(role) {
+			a.state.set(role, "starting")
+		}
+	}
+	if a.has("archive") {
+		for _, s := range a.sinks {
+			a.state.set("archive."+s.name, "starting")
+		}
 	}
 }
 
@@ -182,14 +195,19 @@ func (a *app) insist(ctx context.Context, part string, act func(context.Context)
 const (
 	deadLetterPartitions = 4
 	alertPartitions      = 8
+	// Dead letters hold whole records of any size that a source topic takes, with headers on top, and are the only copy of what was
+	// in them once the source has forgotten it.
+	maxMessageBytes     = "4194304"
+	deadLetterRetention = "2592000000" // 30 days
 )
 
 func (a *app) ensureTopics(ctx context.Context) error {
 	k := a.cfg.Kafka
 	specs := []kafka.TopicSpec{
 		{Name: k.HitsTopic, Partitions: hitShards, Replication: k.Replication, Config: map[string]string{
-			"retention.ms": fmt.Sprint(k.Retention.Milliseconds()), "cleanup.policy": "delete", "compression.type": "producer"}},
-		{Name: k.DeadLetters, Partitions: deadLetterPartitions, Replication: k.Replication, Config: map[string]string{"cleanup.policy": "delete"}},
+			"retention.ms": fmt.Sprint(k.Retention.Milliseconds()), "cleanup.policy": "delete", "compression.type": "producer", "max.message.bytes": maxMessageBytes}},
+		{Name: k.DeadLetters, Partitions: deadLetterPartitions, Replication: k.Replication, Config: map[string]string{
+			"cleanup.policy": "delete", "max.message.bytes": maxMessageBytes, "retention.ms": deadLetterRetention}},
 	}
 	if a.cfg.Deliver.AlertsTopic != "" {
 		specs = append(specs, kafka.TopicSpec{Name: a.cfg.Deliver.AlertsTopic, Partitions: alertPartitions, Replication: k.Replication, Config: map[string]string{"cleanup.policy": "delete"}})
@@ -224,6 +242,7 @@ func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDeliverin
 	if !a.has("deliver") {
 		return reading, func() {}
 	}
+	a.state.set("deliver", "")
 	deliverCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var delivering sync.WaitGroup
 	for _, d := range a.told {
@@ -244,7 +263,7 @@ func (a *app) consume(ctx context.Context, part, group string, topics []string, 
 			a.state.tell(part, err.Error())
 			a.log.Error("kafka", zap.String("loop", part), zap.Error(err))
 		}}
-	a.state.set(part, "")
+	a.state.set(part, "") // a member of the group without partitions is ready too
 	err := a.client.Consume(ctx, cfg, func(ctx context.Context, c *kafka.Claim) error {
 		a.state.set(part, "")
 		a.log.Info("reading", zap.String("loop", part), zap.Int("partitions", len(c.Owned())))

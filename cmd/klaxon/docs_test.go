@@ -22,6 +22,7 @@ func TestExampleConfiguration(t *testing.T) {
 	check := func(name, text string, secrets bool) {
 		dir := t.TempDir()
 		if secrets {
+			writeCertificates(t, dir)
 			for _, file := range regexp.MustCompile(`/run/secrets/[a-z-]+`).FindAllString(text, -1) {
 				own := filepath.Join(dir, filepath.Base(file))
 				text = strings.ReplaceAll(text, file+"\n", own+"\n")
@@ -84,7 +85,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStats()
-	s.archive["x"], s.deliver["x"] = &pipeline.ArchiveStats{}, &pipeline.DeliverStats{}
+	s.archive["x"], s.deliver["x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
 	reg, err := s.registry()
 	if err != nil {
 		t.Fatal(err)

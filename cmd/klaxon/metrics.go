@@ -74,6 +74,8 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_match_hits_total", help: "Hits: events that met a rule, once for each rule.", counter: &ma.Hits},
 		{name: "klaxon_match_frames_total", help: "Frames of hits that were made.", counter: &ma.Frames},
 		{name: "klaxon_match_samples_cut_total", help: "Hits that left their event's document out, because their record made too many.", counter: &ma.SamplesCut},
+		{name: "klaxon_match_hits_dropped_total", help: "Hits that were lost because no frame could hold them, or because the hits topic refused them.", counter: &ma.HitsDropped},
+		{name: "klaxon_match_skipped_records_total", help: "Records that were gone from the log before the match loop read them.", counter: &ma.Skipped},
 		{name: "klaxon_match_produce_failures_total", help: "Tries to write hits to a shard that failed; they are repeated until they succeed.", counter: &ma.ProduceFailures},
 		{name: "klaxon_match_commits_total", help: "Commits of offsets of the match loop.", counter: &ma.Commits},
 		{name: "klaxon_match_commit_failures_total", help: "Commits of offsets of the match loop that failed.", counter: &ma.CommitFailures},
@@ -88,6 +90,17 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_detect_gaps_total", help: "Times that hits were gone before they were read, or the hits topic was another one.", counter: &de.Gaps},
 		{name: "klaxon_detect_bad_frames_total", help: "Records of the hits topic that are no frames.", counter: &de.BadFrames},
 		{name: "klaxon_detect_checkpoints_total", help: "Checkpoints of memory that were stored.", counter: &de.Checkpoints},
+		{name: "klaxon_detect_late_hits_total", help: "Hits that came later than the lateness allows and were not counted.", counter: &de.Late},
+		{name: "klaxon_detect_repeated_hits_total", help: "Hits of positions that were seen before: what was repeated after a restart.", counter: &de.SeenBefore},
+		{name: "klaxon_detect_stale_rule_hits_total", help: "Hits of another version of their rule, or of a rule that is not loaded.", counter: &de.StaleRule},
+		{name: "klaxon_detect_bad_time_hits_total", help: "Hits whose time cannot be.", counter: &de.BadTime},
+		{name: "klaxon_detect_foreign_frames_total", help: "Frames of an earlier incarnation of a topic.", counter: &de.ForeignFrames},
+		{name: "klaxon_detect_evicted_keys_total", help: "Keys that were given up because a shard's memory was full.", counter: &de.EvictedKeys},
+		{name: "klaxon_detect_evicted_hits_total", help: "Hits of keys that were given up because a shard's memory was full.", counter: &de.EvictedHits},
+		{name: "klaxon_detect_ended_early_alerts_total", help: "Alerts that ended early, because memory was full or their rule changed.", counter: &de.EndedEarly},
+		{name: "klaxon_detect_rounded_keys_total", help: "Times that a key's times were rounded, because it had too many.", counter: &de.Rounded},
+		{name: "klaxon_detect_keys", help: "Keys that are remembered.", gauge: &de.Keys},
+		{name: "klaxon_detect_memory_bytes", help: "About what the memories of this process's shards take.", gauge: &de.MemoryBytes},
 		{name: "klaxon_detect_commit_failures_total", help: "Commits to Kafka of the detect loop that failed; they serve lag tools only.", counter: &de.CommitFailures},
 		{name: "klaxon_detect_lag_frames", help: "Frames of owned shards that the detect loop has not read.", gauge: &de.Lag},
 		{name: "klaxon_detect_shards", help: "Shards that this process owns.", gauge: &de.Shards},
@@ -111,7 +124,7 @@ func (s *stats) metrics() []metric {
 }
 
 func archiveMetrics(l prometheus.Labels, a *pipeline.ArchiveStats) []metric {
-	return []metric{
+	out := []metric{
 		{name: "klaxon_archive_records_total", help: "Records that are done: archived, dead-lettered or dropped as a dataset declares.", labels: l, counter: &a.Records},
 		{name: "klaxon_archive_archived_records_total", help: "Records whose documents are all durable in the archive.", labels: l, counter: &a.Archived},
 		{name: "klaxon_archive_dead_letter_records_total", help: "Records that could not be decoded or stored.", labels: l, counter: &a.DeadLettered},
@@ -122,10 +135,17 @@ func archiveMetrics(l prometheus.Labels, a *pipeline.ArchiveStats) []metric {
 		{name: "klaxon_archive_rejected_documents_total", help: "Documents that the archive will never take.", labels: l, counter: &a.Rejected},
 		{name: "klaxon_archive_commits_total", help: "Commits of offsets of the archive loop.", labels: l, counter: &a.Commits},
 		{name: "klaxon_archive_commit_failures_total", help: "Commits of offsets of the archive loop that failed.", labels: l, counter: &a.CommitFailures},
+		{name: "klaxon_archive_skipped_records_total", help: "Records that were gone from the log before the archive loop read them.", labels: l, counter: &a.Skipped},
+		{name: "klaxon_archive_cut_dead_letters_total", help: "Dead letters that had to be cut to fit their topic.", labels: l, counter: &a.CutDeadLetters},
 		{name: "klaxon_archive_lag_records", help: "Records of owned partitions that the archive loop has not read.", labels: l, gauge: &a.Lag},
 		{name: "klaxon_archive_held_bytes", help: "Bytes of batches that wait for a flush.", labels: l, gauge: &a.HeldBytes},
 		{name: "klaxon_archive_last_flush_time_seconds", help: "When the archive was last flushed, Unix time.", labels: l, gauge: &a.LastFlush, seconds: true},
 	}
+	for reason, c := range a.Reasons {
+		out = append(out, metric{name: "klaxon_archive_dead_letters_total", help: "Dead letters that were written, by reason.",
+			labels: prometheus.Labels{"sink": l["sink"], "reason": reason}, counter: c})
+	}
+	return out
 }
 
 // latencyCollector shows a distribution as a histogram.

@@ -114,5 +114,5 @@ func (i alertIndex) Deliver(ctx context.Context, m incidents.Message) (string, e
 func (a *app) addSink(s archiveSink) {
 	s.first = len(a.sinks) == 0
 	a.sinks = append(a.sinks, s)
-	a.stats.archive[s.name] = &pipeline.ArchiveStats{}
+	a.stats.archive[s.name] = pipeline.NewArchiveStats()
 }

@@ -128,7 +128,12 @@ func (a *app) wireDestinations() error {
 type producer struct{ client *kafka.Client }
 
 func (p producer) Send(ctx context.Context, topic string, key, value []byte, headers []event.Header) error {
-	return p.client.Send(ctx, topic, []kafka.Message{{Key: key, Value: value, Headers: headers}})
+	err := p.client.Send(ctx, topic, []kafka.Message{{Key: key, Value: value, Headers: headers}})
+	var refused *kafka.RejectedError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w", incidents.ErrPermanent, err)
+	}
+	return err
 }
 
 // watcher is a destination inside the process.
@@ -156,7 +161,8 @@ func (a *app) wakeAll() {
 func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
 	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: a.book, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
-		Clock: time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second}
+		Subject: func(m incidents.Message) string { return m.Subject },
+		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second}
 }
 
 func (a *app) runDeliver(ctx context.Context, d destination) { a.delivery(d).Run(ctx) }
