@@ -166,16 +166,18 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 		v.Int(1, 1)
 	}
 	r := configReader{dir: filepath.Dir(path)}
-	r.kafka(m.Need("kafka"), &c.Kafka)
+	kafka := r.kafka(m.Need("kafka"), &c.Kafka)
 	r.tenant(m.Get("tenant"), &c.Tenant)
 	c.Proxies = r.networks(m.Get("trusted_proxies"))
 	r.datasets(m.Get("datasets"), &c.Datasets)
 	r.rules(m.Get("rules"), &c.Rules)
 	r.archive(m.Need("archive"), &c.Archive)
 	r.store(m.Get("store"), &c.Store)
-	r.detect(m.Get("detect"), &c.Detect)
-	r.deliver(m.Get("deliver"), &c.Deliver)
+	detect := r.detect(m.Get("detect"), &c.Detect)
+	deliver := r.deliver(m.Get("deliver"), &c.Deliver)
 	r.roles(m.Get("roles"), &c.Roles)
+	r.ownTopics(kafka, deliver, &c)
+	r.retention(kafka, detect, &c)
 	r.rest(m, &c)
 	m.Done()
 	return c
@@ -253,53 +255,45 @@ func (r configReader) secret(m *diag.Map, key string) string {
 	return s
 }
 
-func (r configReader) kafka(n diag.Node, c *KafkaConfig) {
+func (r configReader) kafka(n diag.Node, c *KafkaConfig) *diag.Map {
 	m, ok := n.Map()
 	if !ok {
-		return
+		return m
 	}
-	for _, b := range m.Need("brokers").OneOrMany() {
+	for _, b := range r.some(m.Need("brokers"), "write them as [broker.example:9092]").OneOrMany() {
 		addr := b.Text()
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			b.Errorf("%q is no host:port", addr).Hint("write it as broker.example:9092")
 		}
 		c.Brokers = append(c.Brokers, addr)
 	}
-	for _, t := range m.Need("topics").OneOrMany() {
-		name := t.Text()
-		if !topicName.MatchString(name) {
-			t.Errorf("%q is no topic's name", name).Hint("letters, digits, dots, dashes and underscores, at most 249")
-		} else if slices.Contains(c.Topics, name) {
-			t.Errorf("the topic %s is named twice", name)
+	for _, t := range r.some(m.Need("topics"), "name the topics that hold logs").OneOrMany() {
+		name := r.topicName(t)
+		if slices.Contains(c.Topics, name) {
+			t.Errorf("the topic %s is named twice", name).Hint("leave one of them out")
 		}
 		c.Topics = append(c.Topics, name)
 	}
 	set(&c.Group, m.Get("group").Text())
-	session := m.Get("session")
-	set(&c.Session, session.Duration())
-	if c.Session < time.Second {
-		session.Errorf("must be at least 1s")
-	}
+	r.session(m.Get("session"), &c.Session)
 	c.Replication = int(m.Get("replication").Int(1, 9))
-	set(&c.HitsTopic, m.Get("hits_topic").Text())
-	set(&c.DeadLetters, m.Get("dead_letters_topic").Text())
+	set(&c.HitsTopic, r.topicName(m.Get("hits_topic")))
+	set(&c.DeadLetters, r.topicName(m.Get("dead_letters_topic")))
 	set(&c.Retention, m.Get("hits_retention").Duration())
 	r.tls(m.Get("tls"), c)
 	r.sasl(m.Get("sasl"), c)
 	m.Done()
+	return m
 }
-
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 func (r configReader) tls(n diag.Node, c *KafkaConfig) {
 	m, ok := n.Map()
 	if !ok {
 		return
 	}
-	c.TLS = &TLSConfig{CAFile: r.path(m.Get("ca_file")), CertFile: r.path(m.Get("cert_file")), KeyFile: r.path(m.Get("key_file")), ServerName: m.Get("server_name").Text()}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		n.Errorf("a client certificate needs both cert_file and key_file")
-	}
+	c.TLS = &TLSConfig{ServerName: m.Get("server_name").Text()}
+	c.TLS.CAFile, _ = r.pemFile(m.Get("ca_file"), pemCertificate)
+	c.TLS.CertFile, c.TLS.KeyFile = r.clientCertificate(m.Get("cert_file"), m.Get("key_file"))
 	m.Done()
 }
 
@@ -309,7 +303,7 @@ func (r configReader) sasl(n diag.Node, c *KafkaConfig) {
 		return
 	}
 	c.SASL = &SASLConfig{Mechanism: m.Need("mechanism").OneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), Username: m.Need("username").Text(), Password: r.secret(m, "password")}
-	if c.SASL.Password == "" {
+	if c.SASL.Password == "" && !m.Has("password_file") {
 		n.Errorf("a password is missing").Hint("name a file with password_file")
 	}
 	m.Done()
@@ -392,7 +386,7 @@ func (r configReader) elasticsearch(n diag.Node) *ElasticsearchConfig {
 	if !ok {
 		return c
 	}
-	for _, u := range m.Need("urls").OneOrMany() {
+	for _, u := range r.some(m.Need("urls"), "write them as [\"https://elastic.example:9200\"]").OneOrMany() {
 		s := u.Text()
 		p, err := url.Parse(s)
 		switch {
@@ -403,12 +397,12 @@ func (r configReader) elasticsearch(n diag.Node) *ElasticsearchConfig {
 		}
 		c.URLs = append(c.URLs, strings.TrimSuffix(s, "/"))
 	}
-	c.Username, c.Password, c.APIKey = m.Get("username").Text(), r.secret(m, "password"), r.secret(m, "api_key")
-	if c.APIKey != "" && c.Username != "" {
-		n.Errorf("names both an API key and a user").Hint("leave one of them out")
+	r.elasticsearchUser(m, c)
+	c.CAFile, _ = r.pemFile(m.Get("ca_file"), pemCertificate)
+	prefix := m.Get("prefix")
+	if set(&c.Prefix, prefix.Text()); !indexPrefix.MatchString(c.Prefix) {
+		prefix.Errorf("%q cannot begin an index's name", c.Prefix).Hint("lower-case letters, digits, dashes and dots, a letter first, at most 64")
 	}
-	c.CAFile = r.path(m.Get("ca_file"))
-	set(&c.Prefix, m.Get("prefix").Text())
 	set(&c.Retention, m.Get("retention").Duration())
 	set(&c.Every, m.Get("flush").Duration())
 	if s := m.Get("shards"); s.Exists() {
@@ -421,6 +415,20 @@ func (r configReader) elasticsearch(n diag.Node) *ElasticsearchConfig {
 	return c
 }
 
+// elasticsearchUser reads who klaxon is to the cluster.
+func (r configReader) elasticsearchUser(m *diag.Map, c *ElasticsearchConfig) {
+	user, password, key := m.Get("username"), firstThere(m.Get("password"), m.Get("password_file")), firstThere(m.Get("api_key"), m.Get("api_key_file"))
+	c.Username, c.Password, c.APIKey = user.Text(), r.secret(m, "password"), r.secret(m, "api_key")
+	switch {
+	case user.Exists() && key.Exists():
+		key.Errorf("stands beside a username").Hint("leave one of them out")
+	case user.Exists() && !password.Exists():
+		user.Errorf("has no password").Hint("name a file with password_file")
+	case !user.Exists() && password.Exists():
+		password.Errorf("is nobody's: there is no username").Hint("add username")
+	}
+}
+
 func (r configReader) store(n diag.Node, c *StoreConfig) {
 	c.Path = filepath.Join(r.dir, c.Path)
 	if m, ok := n.Map(); ok {
@@ -429,10 +437,10 @@ func (r configReader) store(n diag.Node, c *StoreConfig) {
 	}
 }
 
-func (r configReader) detect(n diag.Node, c *DetectConfig) {
+func (r configReader) detect(n diag.Node, c *DetectConfig) *diag.Map {
 	m, ok := n.Map()
 	if !ok {
-		return
+		return m
 	}
 	set(&c.Lateness, m.Get("lateness").Duration())
 	set(&c.Idle, m.Get("idle").Duration())
@@ -441,17 +449,18 @@ func (r configReader) detect(n diag.Node, c *DetectConfig) {
 		c.MaxKeys = int(k.Int(1000, 100_000_000))
 	}
 	m.Done()
+	return m
 }
 
-func (r configReader) deliver(n diag.Node, c *DeliverConfig) {
+func (r configReader) deliver(n diag.Node, c *DeliverConfig) *diag.Map {
 	m, ok := n.Map()
 	if !ok {
-		return
+		return m
 	}
 	if m.Has("alerts_topic") {
 		t := m.Get("alerts_topic")
-		if c.AlertsTopic = t.Text(); c.AlertsTopic != "" && !topicName.MatchString(c.AlertsTopic) {
-			t.Errorf("%q is no topic's name", c.AlertsTopic)
+		if c.AlertsTopic = t.Text(); c.AlertsTopic != "" {
+			r.topicName(t)
 		}
 	}
 	names := map[string]bool{}
@@ -464,6 +473,7 @@ func (r configReader) deliver(n diag.Node, c *DeliverConfig) {
 		c.Webhooks = append(c.Webhooks, h)
 	}
 	m.Done()
+	return m
 }
 
 var webhookName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -487,10 +497,7 @@ func (r configReader) webhook(n diag.Node) WebhookConfig {
 		n.Errorf("a secret is missing, and without one the receiver cannot tell klaxon from anybody else").Hint("name a file with secret_file")
 	}
 	if s := m.Get("send"); s.Exists() {
-		h.Send = nil
-		for _, e := range s.OneOrMany() {
-			h.Send = append(h.Send, e.OneOf("alert", "incident"))
-		}
+		h.Send = r.words(s, "write [incident], [alert] or both; leave it out for incidents", "alert", "incident")
 	}
 	m.Done()
 	return h
@@ -500,13 +507,7 @@ func (r configReader) roles(n diag.Node, c *[]string) {
 	if !n.Exists() {
 		return
 	}
-	*c = nil
-	for _, e := range n.OneOrMany() {
-		*c = append(*c, e.OneOf(allRoles[:]...))
-	}
-	if len(*c) == 0 {
-		n.Errorf("names no role").Hint("leave it out for all four")
-	}
+	*c = r.words(n, "leave it out for all four", allRoles[:]...)
 }
 
 func (r configReader) rest(m *diag.Map, c *Config) {
@@ -530,7 +531,7 @@ func (r configReader) rest(m *diag.Map, c *Config) {
 				set(to, int(n.Int(1024, 1<<30)))
 			}
 		}
-		set(&c.Limits.Drain, l.Get("drain").Duration())
+		r.drain(l.Get("drain"), &c.Limits.Drain)
 		l.Done()
 	}
 }
