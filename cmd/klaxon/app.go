@@ -182,7 +182,7 @@ func (a *app) insist(ctx context.Context, part string, act func(context.Context)
 			return false
 		}
 		a.state.set(part, err.Error())
-		a.log.Error("cannot start yet, trying again", zap.String("part", part), zap.Duration("in", wait), zap.String("error", kafka.Explain(err)))
+		a.log.Error("cannot start yet, trying again", zap.String("part", part), zap.Duration("in", wait), zap.String("error", explain(part, err)))
 		select {
 		case <-ctx.Done():
 			return false
@@ -340,4 +340,12 @@ func (s *states) get() map[string]string {
 		}
 	}
 	return out
+}
+
+// explain says what to do about an error, where that is known.
+func explain(part string, err error) string {
+	if part == "kafka" {
+		return kafka.Explain(err)
+	}
+	return err.Error()
 }
