@@ -36,8 +36,15 @@ type Value struct {
 	lowered bool
 }
 
-// maxValues bounds the values of one event; what comes after them is counted by Event.Overflow and left out.
-const maxValues = 8192
+// Bounds on the values of one event: what comes after them is counted by Event.Overflow and left out. Whoever pads an event must not crowd
+// out what rules look at: a field has values of its own to fill up, and its first one has a place in any case.
+const (
+	maxValues      = 8192
+	maxFieldValues = 1024      // of one field
+	maxPlaces      = 1<<16 - 1 // what an index can hold, with the first value of every field
+	ownValues      = 128       // what a field may have beside those that a document gave it
+	ownShare       = 8         // as many fields may have so many
+)
 
 // Event is a table of values by field, made for reuse: Reset empties it without giving its memory back, so that the steady state
 // allocates nothing. Its texts alias the record that it was made from and its own arena: whatever outlives the next Reset is
@@ -54,12 +61,19 @@ type Event struct {
 
 	schema   *Schema
 	first    []uint16 // by field: 1-based index of its first value
-	last     []uint16 // by field: 1-based index of its last value
+	tails    []tail   // by field; of use where there is a first value
 	vals     []Value
 	arena    []byte
 	overflow int
+	own      int // values beyond the bounds that a field may have now: ownValues, but while a document is read
 	json     jsonState
 	ranks    []uint32 // scratch of AppendDocument
+}
+
+// tail is the end of a field's values.
+type tail struct {
+	last  uint16 // 1-based index of the last value
+	count uint16
 }
 
 // New makes an event of a schema.
@@ -77,9 +91,9 @@ func (e *Event) Reset(s *Schema) {
 		}
 	} else {
 		e.schema = s
-		e.first, e.last = make([]uint16, s.Len()), make([]uint16, s.Len())
+		e.first, e.tails = make([]uint16, s.Len()), make([]tail, s.Len())
 	}
-	e.vals, e.arena, e.overflow = e.vals[:0], e.arena[:0], 0
+	e.vals, e.arena, e.overflow, e.own = e.vals[:0], e.arena[:0], 0, ownValues
 	e.ID, e.Time, e.Received, e.Dataset, e.Tenant = ID{}, 0, 0, "", ""
 }
 
@@ -120,20 +134,39 @@ func (e *Event) Text(f FieldID) string {
 func (e *Event) Clear(f FieldID) { e.first[f] = 0 }
 
 func (e *Event) add(f FieldID, v Value) bool {
-	if len(e.vals) >= maxValues {
+	bound := maxValues + ownShare*e.own
+	if e.first[f] == 0 {
+		bound = maxPlaces
+	} else if int(e.tails[f].count) >= maxFieldValues+e.own {
+		bound = 0
+	}
+	if len(e.vals) >= bound {
 		e.overflow++
 		return false
 	}
+	e.link(f, v)
+	return true
+}
+
+func (e *Event) link(f FieldID, v Value) {
 	v.field = f
 	e.vals = append(e.vals, v)
 	at := uint16(len(e.vals))
+	t := &e.tails[f]
 	if e.first[f] == 0 {
-		e.first[f] = at
+		e.first[f], t.count = at, 0
 	} else {
-		e.vals[e.last[f]-1].next = at
+		e.vals[t.last-1].next = at
 	}
-	e.last[f] = at
-	return true
+	t.last = at
+	t.count++
+}
+
+// Tag appends to the tags what has a place there however many the sender gave.
+func (e *Event) Tag(tag string) {
+	if len(e.vals) < maxPlaces {
+		e.link(Tags, Value{kind: String, text: tag})
+	}
 }
 
 // Add appends a value given as text, converted to the field's type. What does not convert is not added: the field is named in
@@ -145,7 +178,7 @@ func (e *Event) Add(f FieldID, text string) bool {
 			return e.add(f, Value{kind: Int, num: n, text: text})
 		}
 	case Double:
-		if x, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(x, 0) && !math.IsNaN(x) {
+		if x, ok := parseFloat(text); ok {
 			return e.add(f, Value{kind: Float, num: int64(math.Float64bits(x)), text: text})
 		}
 	case Boolean:
@@ -164,7 +197,9 @@ func (e *Event) Add(f FieldID, text string) bool {
 			return e.add(f, Value{kind: Addr, addr: a, text: text})
 		}
 	case Elements, Object:
-		return e.add(f, Value{kind: Raw, text: text})
+		if e.addJSON(f, text) {
+			return true
+		}
 	default:
 		return e.add(f, Value{kind: String, text: text})
 	}
@@ -350,11 +385,22 @@ func parseInt(s string) (int64, bool) {
 	if err == nil {
 		return n, true
 	}
-	x, err := strconv.ParseFloat(s, 64)
-	if err != nil || x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+	x, ok := parseFloat(s)
+	if !ok || x != math.Trunc(x) || math.Abs(x) > 1<<53 {
 		return 0, false
 	}
 	return int64(x), true
+}
+
+// parseFloat reads a decimal number. What else Go calls a number, such as 1_0, 0x1p4, inf and nan, is none.
+func parseFloat(s string) (float64, bool) {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return 0, false
+		}
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	return x, err == nil
 }
 
 // AppendTime appends an instant as RFC 3339 in UTC with milliseconds.

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -153,7 +154,7 @@ func TestParseTime(t *testing.T) {
 
 func FuzzDecodeJSON(f *testing.F) {
 	for _, s := range []string{`{"src":"203.0.113.9","source":{"port":22}}`, `{"a":{"b":[1,2.5,"x",true,null]}}`, `{"user":{"name":"\u00e9\ud83d\ude00"}}`,
-		`{"list":{"items":[{"x":1},{"x":"2"}]},"z":-0.5e-7}`, "{\"z\":\"\xff\"}"} {
+		`{"list":{"items":[{"x":1},{"x":"2"}]},"z":-0.5e-7}`, `{"z":1,"z":2e999,"y":{"a":1,"\u0061":2,"\u0000":[]}}`, "{\"z\":\"\xff\"}", "{\"\xff\":1,\"\xfe\":{\"\xff\":1,\"\ufffd\":1}}"} {
 		f.Add([]byte(s))
 	}
 	s := testSchema(f)
@@ -163,7 +164,12 @@ func FuzzDecodeJSON(f *testing.F) {
 		e.Reset(s)
 		err := e.DecodeJSON(p, in)
 		var m map[string]any
-		std := json.Unmarshal(in, &m)
+		d := json.NewDecoder(bytes.NewReader(in))
+		d.UseNumber()
+		std := d.Decode(&m)
+		if std == nil && !json.Valid(in) {
+			std = errors.New("something follows")
+		}
 		if utf8.Valid(in) && (err == nil) != (std == nil && m != nil) && !strings.Contains(errText(err), "deeper") {
 			t.Fatalf("we say %v, encoding/json says %v: %q", err, std, in)
 		}
@@ -174,6 +180,9 @@ func FuzzDecodeJSON(f *testing.F) {
 		var back map[string]any
 		if err := json.Unmarshal(doc, &back); err != nil || !utf8.Valid(doc) {
 			t.Fatalf("the document is not JSON: %v\n%q\nfrom %q", err, doc, in)
+		}
+		if err := strictKeys(json.NewDecoder(bytes.NewReader(doc))); err != nil {
+			t.Fatalf("archives reject %v\n%q\nfrom %q", err, doc, in)
 		}
 	})
 }

@@ -20,9 +20,15 @@ type JSONError struct {
 func (e *JSONError) Error() string { return fmt.Sprintf("not JSON at byte %d: %s", e.Offset, e.Reason) }
 
 type jsonState struct {
-	data []byte
-	plan *Plan
-	rest []span // root members that no mapping leads into, key included
+	data     []byte
+	plan     *Plan
+	bare     Plan   // maps nothing
+	rest     []span // root members that no mapping leads into, key included
+	seen     keyFilter
+	objects  uint64 // how many were begun
+	text     bool   // the document is UTF-8: no two keys become the same
+	suspects int    // places that archives may not take
+	editor   editor
 }
 
 type span struct{ from, to int }
@@ -30,41 +36,75 @@ type span struct{ from, to int }
 // DecodeJSON reads one JSON object and adds what the plan maps to the event. Texts alias data. The document is checked whole:
 // an error means that nothing of it may be trusted, and the caller resets the event. The error is a *JSONError.
 func (e *Event) DecodeJSON(p *Plan, data []byte) error {
+	e.own = 0
+	err := e.document(p, data)
+	e.own = ownValues
+	return err
+}
+
+func (e *Event) document(p *Plan, data []byte) error {
 	j := &e.json
-	j.data, j.plan, j.rest = data, p, j.rest[:0]
+	j.begin(p, data)
 	i := skipBlank(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return j.fail(i, "an object was expected")
 	}
-	i, err := e.object(0, i+1, 1)
+	end, err := e.object(0, i+1, 1)
 	if err != nil {
 		return err
 	}
-	if i = skipBlank(data, i); i != len(data) {
-		return j.fail(i, "something follows the object")
+	if at := skipBlank(data, end); at != len(data) {
+		return j.fail(at, "something follows the object")
+	}
+	if p.whole != 0 {
+		e.AddRaw(p.whole, e.clean(i, end, 0))
 	}
 	if p.rest != 0 && len(j.rest) > 0 {
-		e.addRest()
+		e.addRest(i)
 	}
 	return nil
 }
 
-// addRest joins the members that nothing mapped into one object.
-func (e *Event) addRest() {
+// manyRest is for how many members of the rest room is kept from document to document.
+const manyRest = 4096
+
+// begin gets ready for a document.
+func (j *jsonState) begin(p *Plan, data []byte) {
+	if cap(j.rest) > manyRest {
+		j.rest = nil
+	}
+	j.data, j.plan, j.rest, j.suspects = data, p, j.rest[:0], 0
+	j.text = utf8.Valid(data)
+	j.seen.reset()
+}
+
+// addRest joins the members that nothing mapped into one object; from is where the document's own begins.
+func (e *Event) addRest(from int) {
+	j := &e.json
 	n := 2
-	for _, s := range e.json.rest {
+	for _, s := range j.rest {
 		n += s.to - s.from + 1
+	}
+	var edits []edit
+	if j.suspects > 0 || !j.text {
+		edits = e.review(from)
 	}
 	start := len(e.arena)
 	b := append(e.room(n), '{')
-	for i, s := range e.json.rest {
-		if i > 0 {
+	for _, s := range j.rest {
+		before := len(b)
+		if before > start+1 {
 			b = append(b, ',')
 		}
-		b = append(b, e.json.data[s.from:s.to]...)
+		comma := len(b)
+		if b, edits = appendEdited(b, j.data, s, edits); len(b) == comma {
+			b = b[:before] // it comes again
+		}
 	}
 	e.arena = append(b, '}')
-	e.AddRaw(e.json.plan.rest, e.arena[start:])
+	if len(b) > start+1 {
+		e.AddRaw(j.plan.rest, e.arena[start:])
+	}
 }
 
 func (j *jsonState) fail(at int, reason string) error {
@@ -91,15 +131,23 @@ func (e *Event) object(node int32, i, depth int) (int, error) {
 	if i < len(b) && b[i] == '}' {
 		return i + 1, nil
 	}
+	j.objects++
+	object := j.objects
 	for {
 		if i >= len(b) || b[i] != '"' {
 			return i, j.fail(i, "a key in quotes was expected")
 		}
 		begin := i
-		var child int32
-		var err error
-		if child, i, err = e.key(node, i+1); err != nil {
-			return i, err
+		key, end, err := e.str(i+1, node >= 0)
+		if err != nil {
+			return end, err
+		}
+		child, hash := int32(-1), hashText(key)
+		if i = end; node >= 0 {
+			child = j.plan.find(node, key, hash)
+		}
+		if plainKey := len(key) == end-begin-2 && len(key) <= longKey; !plainKey || !j.seen.first(object, hash) {
+			j.suspects++
 		}
 		if i = skipBlank(b, i); i >= len(b) || b[i] != ':' {
 			return i, j.fail(i, "a colon was expected")
@@ -126,47 +174,42 @@ func (e *Event) object(node int32, i, depth int) (int, error) {
 	}
 }
 
-// key reads a key from behind its quote and finds its node.
-func (e *Event) key(node int32, i int) (child int32, next int, err error) {
-	text, next, err := e.str(i, node >= 0)
-	if err != nil || node < 0 {
-		return -1, next, err
+// value reads a value and gives it to the fields that want it.
+func (e *Event) value(node int32, i, depth int) (int, error) {
+	if node < 0 || len(e.json.plan.nodes[node].raw) == 0 {
+		return e.plain(node, i, depth)
 	}
-	return e.json.plan.find(node, text), next, nil
+	mark := e.json.suspects
+	end, err := e.plain(node, i, depth)
+	if err == nil {
+		e.addRaw(e.json.plan.nodes[node].raw, i, end, mark)
+	}
+	return end, err
 }
 
-func (e *Event) value(node int32, i, depth int) (int, error) {
+// plain is value without the fields that take its JSON: the elements of an array, which these take as a whole, are read so.
+func (e *Event) plain(node int32, i, depth int) (int, error) {
 	j, b := &e.json, e.json.data
 	if i >= len(b) {
 		return i, j.fail(i, "")
 	}
-	var end int
-	var err error
 	switch c := b[i]; {
 	case c == '"':
-		var text string
-		if text, end, err = e.str(i+1, e.wanted(node)); err == nil && node >= 0 {
+		text, end, err := e.str(i+1, e.wanted(node))
+		if err == nil && node >= 0 {
 			for _, f := range j.plan.nodes[node].targets {
 				e.Add(f, text)
 			}
 		}
+		return end, err
 	case c == '{':
-		end, err = e.object(node, i+1, depth+1)
+		return e.object(node, i+1, depth+1)
 	case c == '[':
-		end, err = e.array(node, i+1, depth+1)
+		return e.array(node, i+1, depth+1)
 	case c == '-' || c >= '0' && c <= '9':
-		end, err = e.number(node, i)
-	default:
-		end, err = e.word(node, i)
+		return e.number(node, i)
 	}
-	if err == nil && node >= 0 {
-		for _, f := range j.plan.nodes[node].raw {
-			if b[i] == '[' || b[i] == '{' || e.schema.Type(f) == Object {
-				e.AddRaw(f, b[i:end])
-			}
-		}
-	}
-	return end, err
+	return e.word(node, i)
 }
 
 func (e *Event) wanted(node int32) bool {
@@ -184,7 +227,7 @@ func (e *Event) array(node int32, i, depth int) (int, error) {
 	}
 	for {
 		var err error
-		if i, err = e.element(node, i, depth); err != nil {
+		if i, err = e.plain(node, i, depth); err != nil {
 			return i, err
 		}
 		i = skipBlank(b, i)
@@ -200,20 +243,6 @@ func (e *Event) array(node int32, i, depth int) (int, error) {
 			return i, j.fail(i, "a comma or a closing bracket was expected")
 		}
 	}
-}
-
-// element is value without the raw targets, which took the whole array.
-func (e *Event) element(node int32, i, depth int) (int, error) {
-	if node < 0 || len(e.json.plan.nodes[node].raw) == 0 || i >= len(e.json.data) {
-		return e.value(node, i, depth)
-	}
-	switch b := e.json.data; b[i] {
-	case '{':
-		return e.object(node, i+1, depth+1)
-	case '[':
-		return e.array(node, i+1, depth+1)
-	}
-	return e.value(-1, i, depth)
 }
 
 // number reads a number by JSON's own grammar.
@@ -239,17 +268,21 @@ func (e *Event) number(node int32, i int) (int, error) {
 			return i, j.fail(i, "a digit was expected")
 		}
 	}
+	exponent := -1
 	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
 		whole = false
 		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
 		}
-		n = i
+		exponent = i
 		for ; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
 		}
-		if i == n {
+		if i == exponent {
 			return i, j.fail(i, "a digit was expected")
 		}
+	}
+	if (exponent >= 0 || i-start > longestNumber) && !keepNumber(b[start:i]) {
+		j.suspects++
 	}
 	if node >= 0 {
 		for _, f := range j.plan.nodes[node].targets {

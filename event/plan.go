@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strings"
 )
 
@@ -11,18 +12,31 @@ type Plan struct {
 	table []int32 // open addressing by (parent, key); 0 is empty
 	mask  uint64
 	rest  FieldID
+	whole FieldID // takes the document
 }
 
 type planNode struct {
 	key     string
 	parent  int32
 	targets []FieldID
-	raw     []FieldID // targets that take the JSON itself: Elements and Object
-	leaf    bool      // nothing below
-	placed  bool      // something here or below goes to a field that is not below the plan's rest
+	raw     []rawTarget
+	leaf    bool // nothing below
+	placed  bool // something here or below goes to a field that is not below the plan's rest
 }
 
-// Mapping sends what stands at a path to a field. The path's segments are separated by dots; it runs through arrays, and a key
+// rawTarget is a field that takes the JSON itself: Elements and Object.
+type rawTarget struct {
+	to       FieldID
+	elements bool
+	any      bool // an Object that also takes what is no object
+}
+
+// rawTo is a field as a target. Archives have a place where ECS has one: an object, a pair of numbers, or a text.
+func rawTo(s *Schema, f FieldID) rawTarget {
+	return rawTarget{f, s.Type(f) == Elements, strings.HasSuffix(s.Name(f), "geo.location")}
+}
+
+// Mapping sends what stands at a path to a field. The empty path is the whole document, for an Object field. A path's segments are separated by dots; it runs through arrays, and a key
 // that has dots itself (`"source.ip": …`) is found under the same path.
 type Mapping struct {
 	Path string
@@ -36,6 +50,10 @@ func NewPlan(s *Schema, rest FieldID, mappings ...Mapping) *Plan {
 	p := &Plan{nodes: []planNode{{parent: -1, leaf: true}}, rest: rest}
 	p.grow(64)
 	for _, m := range mappings {
+		if m.Path == "" {
+			p.whole = m.To
+			continue
+		}
 		at := int32(0)
 		placed := rest == 0 || !below(s.Name(m.To), s.Name(rest))
 		for path, more := m.Path, true; more; {
@@ -46,7 +64,7 @@ func NewPlan(s *Schema, rest FieldID, mappings ...Mapping) *Plan {
 		}
 		n := &p.nodes[at]
 		if t := s.Type(m.To); t == Elements || t == Object {
-			n.raw = append(n.raw, m.To)
+			n.raw = append(n.raw, rawTo(s, m.To))
 		} else {
 			n.targets = append(n.targets, m.To)
 		}
@@ -55,7 +73,7 @@ func NewPlan(s *Schema, rest FieldID, mappings ...Mapping) *Plan {
 }
 
 func (p *Plan) put(parent int32, key string) int32 {
-	if at := p.child(parent, key); at > 0 {
+	if at := p.child(parent, key, hashText(key)); at > 0 {
 		return at
 	}
 	at := int32(len(p.nodes))
@@ -78,16 +96,16 @@ func (p *Plan) grow(n int) {
 
 func (p *Plan) insert(at int32) {
 	n := &p.nodes[at]
-	i := hashKey(n.parent, n.key) & p.mask
+	i := slot(n.parent, hashText(n.key)) & p.mask
 	for p.table[i] != 0 {
 		i = (i + 1) & p.mask
 	}
 	p.table[i] = at
 }
 
-// child is the node of a key under a parent, or -1.
-func (p *Plan) child(parent int32, key string) int32 {
-	for i := hashKey(parent, key) & p.mask; ; i = (i + 1) & p.mask {
+// child is the node of a key, whose hash is given, under a parent, or -1.
+func (p *Plan) child(parent int32, key string, hash uint64) int32 {
+	for i := slot(parent, hash) & p.mask; ; i = (i + 1) & p.mask {
 		at := p.table[i]
 		if at == 0 {
 			return -1
@@ -99,11 +117,11 @@ func (p *Plan) child(parent int32, key string) int32 {
 }
 
 // find is child, also for a key that has dots where the plan has levels.
-func (p *Plan) find(parent int32, key string) int32 {
+func (p *Plan) find(parent int32, key string, hash uint64) int32 {
 	if p.nodes[parent].leaf {
 		return -1
 	}
-	at := p.child(parent, key)
+	at := p.child(parent, key, hash)
 	if at >= 0 || strings.IndexByte(key, '.') < 0 {
 		return at
 	}
@@ -111,7 +129,7 @@ func (p *Plan) find(parent int32, key string) int32 {
 	for rest, more := key, true; more && at >= 0; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, ".")
-		at = p.child(at, segment)
+		at = p.child(at, segment, hashText(segment))
 	}
 	return at
 }
@@ -125,16 +143,34 @@ func (p *Plan) unplaced(at int32, first byte) bool {
 	return first != '{' && first != '[' && first != 'n' && len(n.targets) == 0 && len(n.raw) == 0
 }
 
-func hashKey(parent int32, k string) uint64 {
-	h := uint64(uint32(parent))*0x9E3779B97F4A7C15 ^ uint64(len(k))
-	b := k
-	for len(b) >= 8 {
-		h = (h ^ binary.LittleEndian.Uint64([]byte(b[:8]))) * 0xff51afd7ed558ccd
-		h ^= h >> 32
-		b = b[8:]
+// slot is where a key under a parent is to be looked for first.
+func slot(parent int32, hash uint64) uint64 { return hash ^ uint64(uint32(parent))*0x9E3779B97F4A7C15 }
+
+// hashText spreads texts well; whoever wants to can make two that collide.
+func hashText(s string) uint64 {
+	const a, b = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
+	n := len(s)
+	var x, y uint64
+	switch {
+	case n >= 8:
+		h := uint64(n)
+		for ; len(s) > 16; s = s[8:] {
+			h = fold(load64(s)^h, a)
+		}
+		x, y = load64(s)^h, load64(s[len(s)-8:])
+	case n >= 4:
+		x, y = uint64(load32(s)), uint64(load32(s[n-4:]))
+	case n > 0:
+		x = uint64(s[0])<<16 | uint64(s[n>>1])<<8 | uint64(s[n-1])
 	}
-	for i := 0; i < len(b); i++ {
-		h = (h ^ uint64(b[i])) * 0x100000001b3
-	}
-	return h ^ h>>29
+	return fold(x^a, y^b^uint64(n))
 }
+
+func fold(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x, y)
+	return hi ^ lo
+}
+
+func load64(s string) uint64 { return binary.LittleEndian.Uint64([]byte(s[:8])) }
+
+func load32(s string) uint32 { return binary.LittleEndian.Uint32([]byte(s[:4])) }

@@ -40,9 +40,9 @@ func ParseEpoch(s string) (ms int64, ok bool) {
 	if len(s) == 0 || s[0] < '0' || s[0] > '9' {
 		return 0, false
 	}
-	x, err := strconv.ParseFloat(s, 64)
+	x, ok := parseFloat(s)
 	switch {
-	case err != nil || !(x >= 0) || x > 1e14:
+	case !ok || x > 1e14:
 		return 0, false
 	case x < 1e11:
 		return int64(x*1000 + 0.5), true
