@@ -12,7 +12,7 @@ type ids struct {
 	message, errorMessage, base64, claimed, repeated, keep event.FieldID
 	hostname, hostName, processName, processPID            event.FieldID
 	priority, facility, severity, severityName, version    event.FieldID
-	appname, procid, msgid                                 event.FieldID
+	appname, procid, msgid, structured                     event.FieldID
 	sourceIP, clientIP, sourceCountry, clientCountry       event.FieldID
 	forwarded, relatedIP, relatedUser, relatedHosts        event.FieldID
 
@@ -25,7 +25,7 @@ func newIDs(s *event.Schema) ids {
 		repeated: s.ID(datasets.FieldRepeated), keep: s.ID(datasets.FieldKeep), hostname: s.ID("host.hostname"), hostName: s.ID("host.name"),
 		processName: s.ID("process.name"), processPID: s.ID("process.pid"), priority: s.ID("log.syslog.priority"),
 		facility: s.ID("log.syslog.facility.code"), severity: s.ID("log.syslog.severity.code"), severityName: s.ID("log.syslog.severity.name"),
-		version: s.ID("log.syslog.version"), appname: s.ID("log.syslog.appname"), procid: s.ID("log.syslog.procid"), msgid: s.ID("log.syslog.msgid"),
+		version: s.ID("log.syslog.version"), appname: s.ID("log.syslog.appname"), procid: s.ID("log.syslog.procid"), msgid: s.ID("log.syslog.msgid"), structured: s.ID("log.syslog.structured_data"),
 		sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"), sourceCountry: s.ID("source.geo.country_iso_code"),
 		clientCountry: s.ID("client.geo.country_iso_code"), forwarded: s.ID("network.forwarded_ip"), relatedIP: s.ID("related.ip"),
 		relatedUser: s.ID("related.user"), relatedHosts: s.ID("related.hosts"),

@@ -29,7 +29,7 @@ const (
 	TagClockSkew     = "clock_skew"      // the event's clock is ahead by more than the skew, or behind by more than a year
 	TagInvalidUTF8   = "invalid_utf8"    // the record is not UTF-8; its bytes are in klaxon.original_base64
 	TagNulBytes      = "nul_bytes"       // the record holds NUL bytes
-	TagTooManyValues = "too_many_values" // the event had more values than one may have, and keeps only its original
+	TagTooManyValues = "too_many_values" // the event, or one of its fields, had more values than it may have; those that came later are in its original only
 )
 
 // Options says how records become events.
@@ -64,9 +64,10 @@ type Normalizer struct {
 	claimed *datasets.Dataset
 	asked   bool
 
-	body   []byte // of what was unescaped out of an envelope
-	hops   []netip.Addr
-	secret []byte
+	body       []byte // of what was unescaped out of an envelope
+	hops       []netip.Addr
+	secret     []byte
+	structured []byte // the JSON of a syslog header's structured data
 
 	// Of the record that is being read:
 	rec    *event.Record
@@ -329,11 +330,15 @@ func (n *Normalizer) header(e *event.Event) {
 			e.Add(x.id, x.text)
 		}
 	}
-	if n := len(h.PID); n > 0 && n < 19 {
+	if len(h.PID) > 0 && len(h.PID) < 19 {
 		e.Add(f.procid, h.PID)
 		if h.PID[0] >= '0' && h.PID[0] <= '9' {
 			e.Add(f.processPID, h.PID)
 		}
+	}
+	if h.Structured != "" {
+		n.structured = decode.AppendStructured(n.structured[:0], h.Structured)
+		e.Add(f.structured, e.Keep(n.structured))
 	}
 	if h.Repeated > 0 {
 		e.AddInt(f.repeated, int64(h.Repeated))
@@ -365,14 +370,11 @@ func (n *Normalizer) misfit(e *event.Event, body string) {
 func (n *Normalizer) finish(d *datasets.Dataset, e *event.Event, original []byte, each func(*event.Event)) {
 	n.enrich(d, e)
 	n.common(d, e, original)
-	if e.Overflow() > 0 {
-		n.begin(e)
-		n.misfit(e, "")
-		e.Set(n.f.errorMessage, "the event has more values than one may have")
-		e.Add(event.Tags, TagTooManyValues)
-		n.common(d, e, original)
-	}
 	s := n.stats.of(d)
+	if e.Overflow() > 0 {
+		s.TooManyValues++
+		e.Tag(TagTooManyValues)
+	}
 	if d != nil {
 		if _, dropped := d.Drop(e); dropped {
 			s.Dropped++
@@ -415,11 +417,11 @@ func (n *Normalizer) common(d *datasets.Dataset, e *event.Event, original []byte
 	start := len(arena)
 	e.Set(event.EventID, e.Kept(e.ID.Append(arena), start))
 	if n.nul {
-		e.Add(event.Tags, TagNulBytes)
+		e.Tag(TagNulBytes)
 	}
 	if !n.valid {
 		n.stats.of(d).InvalidUTF8++
-		e.Add(event.Tags, TagInvalidUTF8)
+		e.Tag(TagInvalidUTF8)
 		arena := e.Scratch(base64.StdEncoding.EncodedLen(len(original)))
 		start := len(arena)
 		e.Set(n.f.base64, e.Kept(base64.StdEncoding.AppendEncode(arena, original), start))

@@ -168,16 +168,46 @@ func TestNulBytesAreMarked(t *testing.T) {
 	}
 }
 
-func TestTooManyValuesKeepTheOriginal(t *testing.T) {
+// Whoever pads an event loses the padding, not what the rules look at.
+func TestTooManyValues(t *testing.T) {
 	n := NewNormalizer(Options{Datasets: shipped(t)})
-	line := `{"tags":[` + strings.Repeat(`"x",`, 9000) + `"y"]}`
+	many := func(v string) string { return "[" + strings.Repeat(v+",", 9000) + v + "]" }
+	line := `{"tags":` + many(`"x"`) + `,"related":{"ip":` + many(`"198.51.100.7"`) + `,"user":` + many(`"x"`) + `},"user":{"name":"mallory","roles":` + many(`"x"`) + `},"host":{"ip":` +
+		many(`"192.0.2.1"`) + `},"process":{"args":` + many(`"-v"`) + `},"dns":{"resolved_ip":` + many(`"192.0.2.2"`) + `},"observer":{"ip":` + many(`"192.0.2.3"`) + `},"threat":{"technique":{"id":` +
+		many(`"T1"`) + `}},"email":{"to":{"address":` + many(`"a@b"`) + `}},"event":{"action":"login"},"source":{"ip":"203.0.113.9"},"x":1}`
 	docs, err := documents(t, n, record(line))
 	if err != nil || len(docs) != 1 {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"kind":"pipeline_error"`, `"too_many_values"`, `"id":"in-3-42-`, `"dataset":"json"`, `"tenant":"default"`} {
+	for _, want := range []string{`"kind":"event"`, `"too_many_values"]`, `"id":"in-3-42-`, `"dataset":"json"`, `"tenant":"default"`, `"action":"login"`, `"name":"mallory"`, `"ip":"203.0.113.9"`,
+		`"203.0.113.9"]`, `"x","mallory"]`, `"json":{"x":1}`} {
 		if !strings.Contains(docs[0], want) {
 			t.Errorf("no %s in %.300s", want, docs[0])
+		}
+	}
+	if s := n.Stats(); s.Datasets[0].TooManyValues != 1 || s.Datasets[0].PipelineErrors != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestStructuredData(t *testing.T) {
+	n := NewNormalizer(Options{Datasets: shipped(t)})
+	docs, err := documents(t, n, record(`<165>1 2026-11-24T09:00:00Z web1 app - ID47 [e@1 a="x] \" y" a="z"][f b=""] hi`))
+	if err != nil || !strings.Contains(docs[0], `"structured_data":{"e@1":{"a":"z"},"f":{"b":""}}`) {
+		t.Errorf("%s %v", docs, err)
+	}
+}
+
+// A document of a vendor, and the rest of any, cannot be made so that archives reject it.
+func TestDuplicateKeysAreNotArchived(t *testing.T) {
+	n := NewNormalizer(Options{Datasets: shipped(t)})
+	for line, want := range map[string]string{
+		`{"x":1,"x":{"y":1,"y":1e999}}`: `"json":{"x":{"y":"1e999"}}`,
+		`{"Records":[{"eventVersion":"1.08","eventSource":"iam.amazonaws.com","eventName":"CreateUser","requestParameters":{"a":1,"a":2}}]}`: `"requestParameters":{"a":2}`,
+	} {
+		docs, err := documents(t, n, record(line))
+		if err != nil || len(docs) != 1 || !strings.Contains(docs[0], want) {
+			t.Errorf("%s: %s %v", line, docs, err)
 		}
 	}
 }

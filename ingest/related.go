@@ -18,11 +18,7 @@ func (n *Normalizer) enrich(d *datasets.Dataset, e *event.Event) {
 		n.locate(e, n.f.sourceIP, n.f.sourceCountry)
 		n.locate(e, n.f.clientIP, n.f.clientCountry)
 	}
-	for _, f := range n.f.addresses {
-		for v := e.First(f); v != nil; v = e.Next(v) {
-			n.relateAddr(e, v)
-		}
-	}
+	n.relateAddrs(e)
 	relate(e, n.f.relatedUser, n.f.users)
 	relate(e, n.f.relatedHosts, n.f.hosts)
 }
@@ -67,36 +63,46 @@ func (n *Normalizer) locate(e *event.Event, address, country event.FieldID) {
 	}
 }
 
-// maxRelated bounds how many values a related field gets, so that comparing them stays cheap.
+// maxRelated bounds how many values of a field are looked at, and how many a related field gets beside those that the event came with, so
+// that comparing them stays cheap. What a sender puts into related.* takes no place away.
 const maxRelated = 64
 
-func (n *Normalizer) relateAddr(e *event.Event, v *event.Value) {
-	if v.Kind() != event.Addr {
-		return
-	}
-	a, count := v.Addr(), 0
-	for r := e.First(n.f.relatedIP); r != nil; r = e.Next(r) {
-		if count++; r.Addr() == a || count >= maxRelated {
-			return
+func (n *Normalizer) relateAddrs(e *event.Event) {
+	added := 0
+	for _, f := range n.f.addresses {
+		looked := 0
+	values:
+		for v := e.First(f); v != nil && looked < maxRelated && added < maxRelated; v = e.Next(v) {
+			if looked++; v.Kind() != event.Addr {
+				continue
+			}
+			for r := e.First(n.f.relatedIP); r != nil; r = e.Next(r) {
+				if r.Addr() == v.Addr() {
+					continue values
+				}
+			}
+			e.AddCopy(n.f.relatedIP, v)
+			added++
 		}
 	}
-	e.AddCopy(n.f.relatedIP, v)
 }
 
 func relate(e *event.Event, to event.FieldID, from []event.FieldID) {
+	added := 0
 	for _, f := range from {
+		looked := 0
 	values:
-		for v := e.First(f); v != nil; v = e.Next(v) {
-			text, count := v.Text(), 0
-			if text == "" {
+		for v := e.First(f); v != nil && looked < maxRelated && added < maxRelated; v = e.Next(v) {
+			if looked++; v.Text() == "" {
 				continue
 			}
 			for r := e.First(to); r != nil; r = e.Next(r) {
-				if count++; r.Text() == text || count >= maxRelated {
+				if r.Text() == v.Text() {
 					continue values
 				}
 			}
 			e.AddCopy(to, v)
+			added++
 		}
 	}
 }

@@ -15,6 +15,7 @@ type DatasetStats struct {
 	BadFields      uint64 // of those, events with a value that did not convert
 	ClockSkew      uint64 // of those, events whose clock is far off
 	InvalidUTF8    uint64 // of those, events that are not UTF-8
+	TooManyValues  uint64 // of those, events that lost values because they had too many
 	Dropped        uint64 // events that the dataset declares as dropped
 }
 

@@ -34,5 +34,5 @@ func (n *Normalizer) times(d *datasets.Dataset, e *event.Event) {
 
 func (n *Normalizer) skewed(d *datasets.Dataset, e *event.Event) {
 	n.stats.of(d).ClockSkew++
-	e.Add(event.Tags, TagClockSkew)
+	e.Tag(TagClockSkew)
 }

@@ -247,7 +247,11 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 			e.Clear(to)
 		}
 		for _, text := range v.consts {
-			e.Add(to, text)
+			if to == event.Tags {
+				e.Tag(text)
+			} else {
+				e.Add(to, text)
+			}
 		}
 	case len(v.copies) > 0:
 		v.copyFirst(e, to)

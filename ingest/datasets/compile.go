@@ -312,7 +312,8 @@ func (c *compiler) json(d *Dataset) {
 	}
 	prefix := ""
 	if u.vendor != "" {
-		d.vendor, prefix = s.ID(u.vendor), u.vendor+"."
+		prefix = u.vendor + "."
+		plan = append(plan, event.Mapping{To: s.ID(u.vendor)})
 	}
 	rest := event.FieldID(0)
 	if u.rest != "" {

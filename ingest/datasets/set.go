@@ -150,7 +150,6 @@ type Dataset struct {
 	index     int
 	schema    *event.Schema
 	plan      *event.Plan
-	vendor    event.FieldID
 	each      event.FieldID
 	eachKey   string
 	picks     []pick
@@ -194,9 +193,6 @@ func (d *Dataset) Events(e *event.Event) (array string, ok bool) {
 func (d *Dataset) ParseJSON(e *event.Event, data []byte) error {
 	if err := e.DecodeJSON(d.plan, data); err != nil {
 		return err
-	}
-	if d.vendor != 0 {
-		e.AddRaw(d.vendor, data)
 	}
 	for i := range d.picks {
 		d.picks[i].apply(e)
