@@ -70,6 +70,20 @@ func (c *Client) checkOne(ctx context.Context, one *elastic.BaseClient, address 
 	return fmt.Errorf("what answers at %s is not Elasticsearch (%d): check the address: %q", address, a.status, excerpt(a.body))
 }
 
+// healthy says whether the server answers, and has somewhere to write to.
+func (c *Client) healthy(ctx context.Context) bool {
+	var buf bytes.Buffer
+	a, err := c.request(ctx, c.base, "GET", "/_cluster/health?filter_path=status", nil, false, &buf)
+	return err == nil && a.status == 200 && isHealth(a.body)
+}
+
+// unreachable says whether a request failed before anything was sent.
+func unreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
+}
+
 func orElseText(a, b string) string {
 	if a != "" {
 		return a

@@ -150,49 +150,73 @@ func (b *batch) reset() {
 	b.buf, b.lines = b.buf[:0], b.lines[:0]
 }
 
-// bodies cuts the batch into requests: lines from each index on to the next.
-func (b *batch) bodies(maxBytes int) []int {
+// bodies cuts lines into requests: it answers where in todo each begins, and the end.
+func (b *batch) bodies(todo []int, maxBytes int) []int {
 	var starts []int
 	size := 0
-	for i, l := range b.lines {
-		if n := l.to - l.from; i == 0 || size+n > maxBytes {
-			starts, size = append(starts, i), n
-		} else {
-			size += n
+	for i, index := range todo {
+		n := b.lines[index].to - b.lines[index].from
+		if i == 0 || size+n > maxBytes {
+			starts, size = append(starts, i), 0
 		}
+		size += n
 	}
-	return append(starts, len(b.lines))
+	return append(starts, len(todo))
 }
 
-// deliver sends a batch, several requests at a time, and returns when every line is stored or rejected; an error means that ctx ended.
-func (c *Client) deliver(ctx context.Context, b *batch, workers []*worker) ([]event.Rejection, error) {
-	starts := b.bodies(c.cfg.MaxBodyBytes)
-	bodies := len(starts) - 1
+// deliver sends a batch, and returns when every line is stored or rejected; an error means that ctx ended.
+func (c *Client) deliver(ctx context.Context, b *batch, workers []*worker) (rejected []event.Rejection, err error) {
+	todo := make([]int, len(b.lines))
+	for i := range todo {
+		todo[i] = i
+	}
+	for _, w := range workers {
+		w.batch, w.rejected = b, nil
+	}
+	for len(todo) > 0 {
+		suspects := c.round(ctx, b, todo, workers)
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("not everything was stored in Elasticsearch in time: %w", err)
+		}
+		// A document is to blame for its failures if the server took others, or takes part in life at least.
+		if len(suspects) < len(b.lines) || len(b.lines) == 1 && c.healthy(ctx) {
+			for _, s := range suspects {
+				workers[0].reject(s.index, ReasonRefused, s.detail)
+			}
+			break
+		}
+		todo = todo[:0]
+		for _, s := range suspects {
+			todo = append(todo, s.index)
+		}
+	}
+	for _, w := range workers {
+		rejected = append(rejected, w.rejected...)
+	}
+	return rejected, nil
+}
+
+// round sends lines, several requests at a time. It answers those that the server failed on again and again while it took no others.
+func (c *Client) round(ctx context.Context, b *batch, todo []int, workers []*worker) []suspect {
+	starts := b.bodies(todo, c.cfg.MaxBodyBytes)
 	var next atomic.Int64
 	var running sync.WaitGroup
-	for _, w := range workers[:min(len(workers), bodies)] {
-		w.batch, w.rejected = b, nil
+	for _, w := range workers {
+		w.suspects = w.suspects[:0]
 		running.Go(func() {
 			for ctx.Err() == nil {
-				n := int(next.Add(1)) - 1
-				if n >= bodies {
+				n := int(next.Add(1))
+				if n >= len(starts) {
 					return
 				}
-				w.todo = w.todo[:0]
-				for i := starts[n]; i < starts[n+1]; i++ {
-					w.todo = append(w.todo, i)
-				}
-				w.deliver(ctx, w.todo)
+				w.deliver(ctx, todo[starts[n-1]:starts[n]])
 			}
 		})
 	}
 	running.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("not everything was stored in Elasticsearch in time: %w", err)
+	var out []suspect
+	for _, w := range workers {
+		out = append(out, w.suspects...)
 	}
-	var rejected []event.Rejection
-	for _, w := range workers[:min(len(workers), bodies)] {
-		rejected = append(rejected, w.rejected...)
-	}
-	return rejected, nil
+	return out
 }

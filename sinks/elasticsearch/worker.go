@@ -17,9 +17,10 @@ import (
 const (
 	// bulkPath asks for what decides on an item, and for nothing else. The filter keeps the items' places.
 	bulkPath = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by,items.*.failure_store"
-	// splitAfter is after how many refusals with 429 a request is cut in halves: it may be larger than the server can ever take.
+	// splitAfter is after how many failures, or refusals with 429, a request is cut in halves: it may be larger than the server can
+	// ever take, or hold a document that it fails on.
 	splitAfter = 5
-	// giveUpAfter is after how many failures one document is rejected, if the server took others meanwhile.
+	// giveUpAfter is after how many failures one document is rejected, if the server takes others.
 	giveUpAfter = 12
 	// largeBytes is the least of a document that alone can be more than a server has under way: a tenth of its memory.
 	largeBytes = 256 << 10
@@ -29,13 +30,19 @@ const (
 type worker struct {
 	client   *Client
 	batch    *batch
-	todo     []int
 	body     bytes.Buffer
 	gzip     *gzip.Writer
 	answer   bytes.Buffer
 	items    []item
 	rejected []event.Rejection
+	suspects []suspect
 	alerts   bool // the lines are alerts
+}
+
+// suspect is a line that the server failed on again and again while it took no others.
+type suspect struct {
+	index  int
+	detail string
 }
 
 func newWorker(c *Client) *worker {
@@ -66,19 +73,23 @@ func (w *worker) deliver(ctx context.Context, todo []int) {
 		switch {
 		case len(todo) == 0:
 			return
-		case v == split, failures >= splitAfter && len(todo) > 1 && !why.item && (why.busy() || othersGoOn && v == broken):
+		case v == split, failures >= splitAfter && len(todo) > 1 && !why.item && (why.busy() || v == broken):
 			w.split(ctx, todo, why)
 			return
-		case failures >= giveUpAfter && len(todo) == 1 && othersGoOn && w.hopeless(todo[0], v, why):
-			w.reject(todo[0], ReasonRefused, why.detail())
+		case failures >= giveUpAfter && len(todo) == 1 && w.hopeless(todo[0], v, why):
+			if othersGoOn {
+				w.reject(todo[0], ReasonRefused, why.detail())
+			} else {
+				w.suspects = append(w.suspects, suspect{todo[0], why.detail()})
+			}
 			return
 		}
 		w.hold(ctx, v, failures, len(todo), why)
 	}
 }
 
-// hopeless says whether a request with one document, which failed many times while others were taken, fails because of the document: the
-// server breaks off, or calls itself busy and the document is large enough to be why.
+// hopeless says whether a request with one document, which failed many times, may fail because of the document: the server breaks off, or
+// calls itself busy and the document is large enough to be why.
 func (w *worker) hopeless(index int, v verdict, why refusal) bool {
 	l := w.batch.lines[index]
 	return !why.item && (v == broken || why.busy() && l.to-l.from >= largeBytes)
@@ -167,6 +178,9 @@ func (w *worker) try(ctx context.Context, todo []int) (left []int, v verdict, wh
 	a, err := c.request(ctx, c.base, "POST", bulkPath, w.body.Bytes(), true, &w.answer)
 	if err != nil {
 		c.stats.failures.Add(1)
+		if unreachable(err) {
+			return todo, retry, refusal{err: err}
+		}
 		return todo, broken, refusal{err: err}
 	}
 	if a.status != 200 {
