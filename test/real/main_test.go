@@ -6,6 +6,7 @@ import (
 
 	"github.com/klaxonhq/klaxon/ingest/kafka/kafkatest"
 	"github.com/klaxonhq/klaxon/internal/realtest"
+	"github.com/klaxonhq/klaxon/sinks/elasticsearch/estest"
 )
 
 // TestReal starts each server when a part first asks for it, and stops them all at the end.
@@ -13,5 +14,6 @@ func TestReal(t *testing.T) {
 	s := realtest.New()
 	t.Cleanup(s.Close)
 	t.Run("Kafka", func(t *testing.T) { kafkatest.Suite(t, s.Kafka(t).Brokers) })
+	t.Run("Elasticsearch", func(t *testing.T) { estest.Suite(t, s.Elasticsearch(t).URL) })
 	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
 }
