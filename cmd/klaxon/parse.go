@@ -46,7 +46,8 @@ type parseCmd struct {
 	DatasetDir []string `type:"existingdir" help:"Folder with datasets beside the shipped ones; may be repeated." placeholder:"DIR"`
 }
 
-// Run prints the ECS document of every record, in input order; where one cannot be decoded, why.
+// Run prints the ECS document of every record, in input order; where one cannot be decoded, why. That alone is no finding: it is
+// when JSON was cut off or malformed between records, where some may be missing.
 func (c *parseCmd) Run(ctx context.Context, std streams) error {
 	flags := unitFlags{DatasetDir: c.DatasetDir}
 	g, err := flags.load(std)
@@ -59,12 +60,21 @@ func (c *parseCmd) Run(ctx context.Context, std streams) error {
 	out := bufio.NewWriterSize(std.out, 1<<16)
 	p := &parser{g: g, normalizer: g.NewNormalizer(), event: event.New(g.Schema), dataset: c.Dataset, out: out,
 		file: g.Schema.ID(fieldFile), index: g.Schema.ID(fieldIndex), name: g.Schema.ID(fieldDataset)}
+	var found error
 	for _, name := range c.Input {
-		if err := p.parse(ctx, name, std.in); err != nil {
+		err := p.parse(ctx, name, std.in)
+		var broken *records.Broken
+		if errors.As(err, &broken) {
+			fmt.Fprintf(std.err, "klaxon: %s is no whole JSON, and records may be missing: %s\n", name, broken)
+			found = errFindings
+		} else if err != nil {
 			return errors.Join(err, out.Flush())
 		}
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return found
 }
 
 // Fields that printed documents have and archived ones do not.
@@ -155,6 +165,9 @@ func (p *parser) record(file string, rec *event.Record) error {
 	var dead *ingest.DeadLetter
 	if !errors.As(err, &dead) {
 		return err
+	}
+	if dead.Reason == ingest.ReasonTooLarge { // it was cut, so that nobody knows how long it is
+		dead.Detail = fmt.Sprintf("more than %d bytes", ingest.DefaultMaxBytes)
 	}
 	p.doc = append(p.doc[:0], `{"klaxon":{"file":`...)
 	p.doc = event.AppendString(p.doc, file)

@@ -21,10 +21,35 @@ type Reader struct {
 	limit int
 	buf   []byte
 	close func()
+
+	at     int64   // bytes of JSON that were read
+	wanted wanted  // in an array
+	broken *Broken // the first that was found
 }
+
+// Broken says that an array, or objects one behind the other, are not what they should be: something may be missing.
+type Broken struct {
+	At   int64 // byte, from 0
+	What string
+}
+
+// Error says what and where.
+func (b *Broken) Error() string { return fmt.Sprintf("%s, at byte %d", b.What, b.At) }
+
+// wanted is what may come next in an array.
+type wanted int
+
+const (
+	wantArray wanted = iota
+	wantFirst        // an object, or the end
+	wantMore         // a comma, or the end
+	wantObject
+)
 
 // peekBytes is how much of an input is looked at to find out what it is.
 const peekBytes = 64 << 10
+
+const byteOrderMark = "\xef\xbb\xbf"
 
 // NewReader looks at the input's beginning to find out what it is. Records longer than limit bytes are given cut at limit + 1
 // bytes, so that the caller sees that they are too long and memory stays bounded.
@@ -51,8 +76,12 @@ func NewReader(in io.Reader, limit int) (*Reader, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, fmt.Errorf("cannot read the input: %w", err)
 	}
-	r.json, r.array = spansLines(head)
-	return r, nil
+	err = nil
+	if r.json, r.array = spansLines(head); r.json && bytes.HasPrefix(head, []byte(byteOrderMark)) {
+		_, err = b.Discard(len(byteOrderMark))
+		r.at = int64(len(byteOrderMark))
+	}
+	return r, err
 }
 
 // Close gives the decompressor's memory back.
@@ -61,7 +90,7 @@ func (r *Reader) Close() { r.close() }
 // spansLines says whether an input's head is that of JSON which is not one object a line: an array of objects, or an object whose
 // first line is only its beginning. A log line may begin with a bracket too, so an array must go on with an object.
 func spansLines(head []byte) (json, array bool) {
-	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte(byteOrderMark)), " \t\r\n")
 	if len(head) == 0 {
 		return false, false
 	}
@@ -79,7 +108,7 @@ func spansLines(head []byte) (json, array bool) {
 }
 
 // Next is the next record, valid until the next call. Blank lines are records only in text, where they are given as they are.
-// At the end it answers io.EOF.
+// At the end it answers io.EOF, or a *Broken where JSON was cut off or malformed.
 func (r *Reader) Next() ([]byte, error) {
 	if r.json {
 		return r.object()
@@ -117,15 +146,10 @@ func (r *Reader) object() ([]byte, error) {
 	for {
 		c, err := r.in.ReadByte()
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				return nil, fmt.Errorf("cannot read the input: %w", err)
-			}
-			if len(r.buf) > 0 {
-				return r.buf, nil
-			}
-			return nil, io.EOF
+			return r.end(err)
 		}
-		if len(r.buf) == 0 && (c == ' ' || c == '\n' || c == '\t' || c == '\r' || r.array && (c == ',' || c == '[' || c == ']')) {
+		r.at++
+		if len(r.buf) == 0 && (c == ' ' || c == '\n' || c == '\t' || c == '\r' || r.between(c)) {
 			continue
 		}
 		if len(r.buf) <= r.limit {
@@ -146,4 +170,58 @@ func (r *Reader) object() ([]byte, error) {
 			}
 		}
 	}
+}
+
+// end is the answer when there is nothing more to read.
+func (r *Reader) end(err error) ([]byte, error) {
+	switch {
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("cannot read the input: %w", err)
+	case len(r.buf) > 0:
+		r.report(r.at, "it ends in the middle of a record")
+		return r.buf, nil
+	case r.array && r.wanted != wantArray:
+		r.report(r.at, "it ends before the array does")
+	}
+	if r.broken != nil {
+		return nil, r.broken
+	}
+	return nil, io.EOF
+}
+
+func (r *Reader) report(at int64, what string) {
+	if r.broken == nil {
+		r.broken = &Broken{at, what}
+	}
+}
+
+// between looks at what stands where an object may begin, and says whether it is of the array instead.
+func (r *Reader) between(c byte) bool {
+	before, at := r.wanted, r.at-1
+	switch {
+	case r.array && c == '[':
+		if r.wanted = wantFirst; before != wantArray {
+			r.report(at, "an array begins within the array")
+		}
+	case r.array && c == ']':
+		if r.wanted = wantArray; before != wantFirst && before != wantMore {
+			r.report(at, "the array ends where it should not")
+		}
+	case r.array && c == ',':
+		if r.wanted = wantObject; before != wantMore {
+			r.report(at, "there is a comma too many")
+		}
+	default:
+		switch {
+		case c != '{':
+			r.report(at, "there is something that is no object")
+		case r.array && before == wantMore:
+			r.report(at, "a comma is missing")
+		case r.array && before == wantArray:
+			r.report(at, "something follows the array")
+		}
+		r.wanted = wantMore
+		return false
+	}
+	return true
 }

@@ -21,7 +21,8 @@ func all(t *testing.T, in io.Reader, limit int) []string {
 	var out []string
 	for {
 		b, err := r.Next()
-		if errors.Is(err, io.EOF) {
+		var broken *Broken
+		if errors.Is(err, io.EOF) || errors.As(err, &broken) {
 			return out
 		}
 		if err != nil {
@@ -44,12 +45,53 @@ func TestReaderFindsOutWhatItReads(t *testing.T) {
 		"broken object":  {"{\n \"a\": [1\n", []string{"{\n \"a\": [1\n"}},
 		"cut ndjson":     {"{\"a\":\n{\"b\":2}\n", []string{`{"a":`, `{"b":2}`}},
 		"nothing":        {"", nil},
+		"marked array":   {"\xef\xbb\xbf[{\"a\":1}]", []string{`{"a":1}`}},
+		"two arrays":     {"[{\"a\":1}]\n[{\"b\":2}]\n", []string{`{"a":1}`, `{"b":2}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := all(t, strings.NewReader(c.in), 1<<20); strings.Join(got, "|") != strings.Join(c.want, "|") {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestReaderTellsWhatIsBroken: the records are given all the same, and what may be missing is told once, at the end.
+func TestReaderTellsWhatIsBroken(t *testing.T) {
+	for in, c := range map[string]struct {
+		records int
+		want    string
+	}{
+		`[{"a":1},{"a":2}`:              {2, "it ends before the array does, at byte 16"},
+		`[{"a":1},{"a":`:                {2, "it ends in the middle of a record, at byte 14"},
+		`[{"a":1},,{"a":2}]`:            {2, "there is a comma too many, at byte 9"},
+		`[{"a":1},{"a":2},]`:            {2, "the array ends where it should not, at byte 17"},
+		`[{"a":1}{"a":2}]`:              {2, "a comma is missing, at byte 8"},
+		`[{"a":1}] {"a":2}`:             {2, "something follows the array, at byte 10"},
+		"[\n":                           {1, ""},
+		"{\n\"a\":1}\n{\n\"a\"":         {2, "it ends in the middle of a record, at byte 14"},
+		"{\n\"a\":1}\n}\n{\n\"a\":1}\n": {3, "there is something that is no object, at byte 9"},
+		`[{"a":1},{"a":2}]`:             {2, ""},
+		"{\n\"a\":1}\n{\n\"a\":1}\n":    {2, ""},
+	} {
+		r, err := NewReader(strings.NewReader(in), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; err == nil; n++ {
+			_, err = r.Next()
+		}
+		got := ""
+		var broken *Broken
+		if errors.As(err, &broken) {
+			got = err.Error()
+		} else if !errors.Is(err, io.EOF) {
+			t.Errorf("%q: %v", in, err)
+		}
+		if n-1 != c.records || got != c.want {
+			t.Errorf("%q: %d records and %q, want %d and %q", in, n-1, got, c.records, c.want)
+		}
 	}
 }
 
