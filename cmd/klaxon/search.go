@@ -31,6 +31,9 @@ type searchCmd struct {
 
 // Run prints the documents that meet the condition, one a line.
 func (c *searchCmd) Run(ctx context.Context, std streams) error {
+	if c.Limit < 0 {
+		return fmt.Errorf("--limit %d: choose how many to print at most, or 0 for all", c.Limit)
+	}
 	dir, flags, err := c.archive(std)
 	if err != nil {
 		return err
@@ -46,15 +49,20 @@ func (c *searchCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the archive: %w", err)
 	}
-	out, found := bufio.NewWriterSize(std.out, 1<<16), 0
+	return c.print(ctx, r, q, std)
+}
+
+// print searches and prints. It asks for one document more than it prints, to know whether there are more.
+func (c *searchCmd) print(ctx context.Context, r *archive.Reader, q archive.Query, std streams) error {
+	out, found, more := bufio.NewWriterSize(std.out, 1<<16), 0, false
 	report, err := r.Search(ctx, q, func(doc []byte, _ *event.Event) error {
+		if more = !c.Count && c.Limit > 0 && found == c.Limit; more {
+			return archive.ErrStop
+		}
 		found++
 		if !c.Count {
 			_, _ = out.Write(doc) // the writer remembers its error; Flush answers it
 			_ = out.WriteByte('\n')
-		}
-		if found == c.Limit && !c.Count {
-			return archive.ErrStop
 		}
 		return nil
 	})
@@ -64,13 +72,19 @@ func (c *searchCmd) Run(ctx context.Context, std streams) error {
 	if c.Count {
 		fmt.Fprintln(out, found)
 	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if more {
+		fmt.Fprintf(std.err, "klaxon: stopped after %d; --limit 0 prints all\n", found)
+	}
 	for _, d := range report.Damages {
 		fmt.Fprintln(std.err, "klaxon:", d)
 	}
-	if found == c.Limit && !c.Count {
-		fmt.Fprintf(std.err, "klaxon: stopped after %d; --limit 0 prints all\n", found)
+	if len(report.Damages) > 0 {
+		return errFindings
 	}
-	return out.Flush()
+	return nil
 }
 
 // archive is the folder to search, and what the condition may refer to.
