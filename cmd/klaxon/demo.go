@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -31,6 +35,7 @@ const (
 	demoPartitions = 4
 	demoBatch      = 500
 	demoDrain      = 60 * time.Second
+	leaveTries     = 100
 )
 
 // Run shows klaxon at work: an embedded broker, a generator that writes to it, and the same loops as in production.
@@ -38,21 +43,64 @@ func (c *demoCmd) Run(ctx context.Context, std streams) error {
 	if c.For < 5*time.Second || c.For > 24*time.Hour {
 		return fmt.Errorf("--for %s: choose between 5s and 24h, so that the planted attacks fit", c.For)
 	}
-	if c.Rate < 10 || c.Rate > 1e6 {
+	if math.IsNaN(c.Rate) || c.Rate < 10 || c.Rate > 1e6 {
 		return fmt.Errorf("--rate %g: choose between 10 and 1000000 events per second", c.Rate)
 	}
-	dir := c.Dir
-	if dir == "" {
+	d := &demo{cmd: c, std: std, dir: c.Dir, view: newView(std.out, c.JSON)}
+	if c.Dir != "" {
+		if err := empty(c.Dir); err != nil {
+			return err
+		}
+	} else {
 		tmp, err := os.MkdirTemp("", "klaxon-demo-")
 		if err != nil {
 			return fmt.Errorf("cannot make a temporary folder: %w", err)
 		}
 		defer os.RemoveAll(tmp)
-		dir = tmp
+		d.dir = tmp
 	}
-	d := &demo{cmd: c, std: std, dir: dir, view: newView(std.out, c.JSON)}
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	defer close(done)
+	go d.leaveAtSecond(signals, done)
 	return d.run(ctx)
 }
+
+// empty refuses a folder that holds anything: what an earlier demo left would be counted with this one's.
+func empty(dir string) error {
+	files, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("--dir: %w", err)
+	case len(files) > 0:
+		return fmt.Errorf("--dir %s is not empty, and what it holds would be counted with this demo: choose an empty folder", dir)
+	}
+	return nil
+}
+
+// leaveAtSecond ends the process at the second signal. The first one ends the traffic, and what was written is finished and counted.
+func (d *demo) leaveAtSecond(signals <-chan os.Signal, done <-chan struct{}) {
+	for range 2 {
+		select {
+		case <-signals:
+			d.signalled.Store(true)
+		case <-done:
+			return
+		}
+	}
+	for i := 0; d.cmd.Dir == "" && i < leaveTries; i++ { // the loops may be writing into it
+		if os.RemoveAll(d.dir) == nil {
+			break
+		}
+	}
+	os.Exit(exitInterrupted)
+}
+
+// exitInterrupted is what shells say of a program that an interrupt ended.
+const exitInterrupted = 130
 
 // demo is one demonstration under way.
 type demo struct {
@@ -62,14 +110,17 @@ type demo struct {
 	view view
 	app  *app
 
-	traffic  *traffic.Generator
-	began    time.Time
-	stopped  time.Time
-	produced atomic.Int64
-	mu       sync.Mutex
-	alerts   map[string]*alert.Alert // the newest revision by id
-	fresh    []*alert.Alert          // not shown yet
-	failed   error                   // why the loops ended before they were told to
+	traffic     *traffic.Generator
+	began       time.Time
+	stopped     time.Time
+	interrupted bool // before the traffic's time was over
+	signalled   atomic.Bool
+	produced    atomic.Int64
+	undecodable int64 // of the messages that were produced
+	mu          sync.Mutex
+	alerts      map[string]*alert.Alert // the newest revision by id
+	fresh       []*alert.Alert          // not shown yet
+	failed      error                   // why the loops ended before they were told to
 }
 
 func (d *demo) config(addr string) Config {
@@ -154,6 +205,7 @@ func (d *demo) produce(ctx context.Context, ended <-chan error) error {
 		pending, n, now := map[string][]kafka.Message{}, 0, time.Now()
 		for ; n < demoBatch && !next.Time.After(now) && next.Time.Before(end); n++ {
 			pending[next.Topic] = append(pending[next.Topic], toKafka(next))
+			d.undecodable = d.traffic.Undecodable() // before the next one, which may never be written
 			next = d.traffic.Next()
 		}
 		for topic, msgs := range pending {
@@ -170,6 +222,7 @@ func (d *demo) produce(ctx context.Context, ended <-chan error) error {
 			d.show()
 		}
 	}
+	d.interrupted = d.stopped.Before(end)
 	return nil
 }
 
@@ -226,7 +279,7 @@ func (d *demo) show() {
 		d.view.alert(a)
 	}
 	s := d.snapshot()
-	s.Alerts = int64(n)
+	s.Alerts, s.Stopping = int64(n), d.signalled.Load()
 	d.view.status(s)
 }
 

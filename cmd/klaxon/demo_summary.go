@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,7 +13,8 @@ import (
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
-	"github.com/klaxonhq/klaxon/archive"
+	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/incidents/sqlite"
 	"github.com/klaxonhq/klaxon/internal/traffic"
 )
 
@@ -20,17 +22,22 @@ import (
 type summary struct {
 	Seed        uint64         `json:"seed"`
 	Seconds     float64        `json:"seconds"`
+	Interrupted bool           `json:"interrupted"`
 	Planted     []plantedCheck `json:"planted"`
+	Unfinished  int            `json:"planted_not_over"`
 	False       []falseAlert   `json:"false_alerts"`
 	Produced    int64          `json:"records_in"`
 	Archived    int64          `json:"records_archived"`
 	Dead        int64          `json:"records_dead_lettered"`
 	Dropped     int64          `json:"records_dropped"`
-	Documents   int64          `json:"documents_counted"` // by reading the archive
+	Undecodable int64          `json:"records_undecodable"` // as they were made
+	Documents   int64          `json:"documents_counted"`   // by reading the archive
+	Repeated    int64          `json:"documents_repeated"`
+	Damaged     int            `json:"archive_damages"`
 	Expected    int64          `json:"documents_written"`
 	Drained     bool           `json:"drained"`
 	Alerts      int            `json:"alerts"`
-	Incidents   int            `json:"open_incidents"`
+	Incidents   int64          `json:"open_incidents"`
 	Rate        float64        `json:"events_per_second"`
 	P50Millis   float64        `json:"record_to_alert_p50_ms"`
 	P99Millis   float64        `json:"record_to_alert_p99_ms"`
@@ -63,7 +70,12 @@ func (s *summary) missed() int {
 }
 
 func (s *summary) balanced() bool {
-	return s.Drained && s.Produced == s.Archived+s.Dead+s.Dropped && s.Documents == s.Expected
+	return s.Drained && s.Produced == s.Archived+s.Dead+s.Dropped && s.Dead == s.Undecodable && s.whole()
+}
+
+// whole says whether the archive holds every document that was written, once.
+func (s *summary) whole() bool {
+	return s.Documents == s.Expected && s.Repeated == 0 && s.Damaged == 0
 }
 
 // summarise compares what was planted with what was raised, and what went in with what the archive holds.
@@ -92,26 +104,45 @@ func (d *demo) summarise(drained bool) error {
 
 func (d *demo) sum(drained bool) (*summary, error) {
 	last := d.snapshot()
-	s := &summary{Seed: d.cmd.Seed, Seconds: d.stopped.Sub(d.began).Seconds(), Produced: last.Produced, Drained: drained, Incidents: last.Incidents, LagReported: last.Lag,
-		P50Millis: float64(last.P50.Microseconds()) / 1000, P99Millis: float64(last.P99.Microseconds()) / 1000}
+	s := &summary{Seed: d.cmd.Seed, Seconds: d.stopped.Sub(d.began).Seconds(), Interrupted: d.interrupted, Produced: last.Produced, Undecodable: d.undecodable, Drained: drained,
+		LagReported: last.Lag, P50Millis: float64(last.P50.Microseconds()) / 1000, P99Millis: float64(last.P99.Microseconds()) / 1000}
 	s.Rate = float64(last.Matched) / max(s.Seconds, 0.001)
 	for _, a := range d.app.stats.archive {
 		s.Archived, s.Dead, s.Dropped, s.Expected = a.Archived.Load(), a.DeadLettered.Load(), a.Dropped.Load(), a.Documents.Load()
 	}
-	r, err := archive.Open(filepath.Join(d.dir, "archive"))
+	n, err := countDocuments(context.Background(), d.app.cfg.Archive.Local.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the archive back: %w", err)
+		return nil, err
 	}
-	if s.Documents, err = r.Count(context.Background()); err != nil {
-		return nil, fmt.Errorf("cannot read the archive back: %w", err)
+	s.Documents, s.Repeated, s.Damaged = n.Documents, n.Repeated, len(n.Damages)
+	if s.Incidents, err = openIncidents(d.app.cfg.Store.Path); err != nil {
+		return nil, err
 	}
+	d.judge(s)
+	return s, nil
+}
+
+// openIncidents counts in the store itself, when nobody writes to it any more.
+func openIncidents(path string) (n int64, err error) {
+	store, err := sqlite.OpenExisting(path)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the store back: %w", err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	tally, err := incidents.NewBook(store, incidents.Policy{}).Tally(context.Background())
+	return tally.OpenIncidents(), err
+}
+
+// judge compares what was planted with what was raised.
+func (d *demo) judge(s *summary) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Alerts = len(d.alerts)
 	explained := map[string]bool{}
 	for _, p := range d.traffic.Planted() {
 		if p.To.After(d.stopped) {
-			continue // it was not over when the demo was stopped
+			s.Unfinished++
+			continue
 		}
 		s.Planted = append(s.Planted, d.checkPlanted(&p, explained))
 	}
@@ -120,7 +151,6 @@ func (d *demo) sum(drained bool) (*summary, error) {
 			s.False = append(s.False, falseAlert{a.Rule.ID, a.Tenant, a.Title, id})
 		}
 	}
-	return s, nil
 }
 
 func (d *demo) checkPlanted(p *traffic.Attack, explained map[string]bool) plantedCheck {
@@ -160,7 +190,11 @@ func explains(p *traffic.Attack, a *alert.Alert) bool {
 }
 
 func printSummary(w io.Writer, s *summary) {
-	fmt.Fprintf(w, "\nSeed %d, %.0f s of traffic\n\nPlanted attacks\n", s.Seed, s.Seconds)
+	fmt.Fprintf(w, "\nSeed %d, %.0f s of traffic", s.Seed, s.Seconds)
+	if s.Interrupted {
+		fmt.Fprint(w, ", interrupted")
+	}
+	fmt.Fprint(w, "\n\nPlanted attacks\n")
 	for _, p := range s.Planted {
 		word := "caught"
 		if !p.Caught {
@@ -168,20 +202,42 @@ func printSummary(w io.Writer, s *summary) {
 		}
 		fmt.Fprintf(w, "  %s  %-10s %-44s rule %s\n", word, p.Tenant, plain(p.Name), p.Rule)
 	}
+	switch {
+	case len(s.Planted) == 0:
+		fmt.Fprintln(w, "  none was over yet")
+	case s.Unfinished > 0:
+		fmt.Fprintf(w, "  %d more were not over yet\n", s.Unfinished)
+	}
 	fmt.Fprintf(w, "\nFalse alerts: %d\n", len(s.False))
 	for _, f := range s.False {
 		fmt.Fprintf(w, "  %-10s %s: %s\n", plain(f.Tenant), f.Rule, plain(f.Title))
 	}
-	word := "balances"
-	if !s.balanced() {
-		word = "DOES NOT BALANCE"
+	printBalance(w, s)
+	fmt.Fprintf(w, "\nAlerts: %d. Open incidents: %d. Events per second: %.0f.\n", s.Alerts, s.Incidents, s.Rate)
+	if s.Alerts > 0 {
+		fmt.Fprintf(w, "From a record's own time to its alert in the store: half within %.1f ms, 99 of 100 within %.1f ms.\n", s.P50Millis, s.P99Millis)
 	}
-	fmt.Fprintf(w, "\nRecords in %d = archived %d + dead-lettered %d + dropped %d: %s\n", s.Produced, s.Archived, s.Dead, s.Dropped, word)
-	fmt.Fprintf(w, "The archive holds %d documents of %d written\n", s.Documents, s.Expected)
+}
+
+// printBalance says whether everything is accounted for.
+func printBalance(w io.Writer, s *summary) {
+	word := func(ok bool, yes, no string) string {
+		if ok {
+			return yes
+		}
+		return no
+	}
+	fmt.Fprintf(w, "\nRecords: %d written = %d archived + %d dead letters + %d dropped: %s\n", s.Produced, s.Archived, s.Dead, s.Dropped,
+		word(s.Produced == s.Archived+s.Dead+s.Dropped, "balances", "DOES NOT BALANCE"))
+	fmt.Fprintf(w, "Dead letters: %d, of %d records that were written broken: %s\n", s.Dead, s.Undecodable, word(s.Dead == s.Undecodable, "all of them and no others", "NOT THE SAME"))
+	fmt.Fprintf(w, "Archive: read back, it holds %d documents of %d written, %d of them repeated: %s\n", s.Documents, s.Expected, s.Repeated,
+		word(s.whole(), "each of them once", "NOT EACH OF THEM ONCE"))
+	if s.Damaged > 0 {
+		fmt.Fprintf(w, "DAMAGED: %d segments of the archive cannot be read\n", s.Damaged)
+	}
 	if !s.Drained {
-		fmt.Fprintln(w, "NOT DRAINED: something was still under way when the time for it was over")
+		fmt.Fprintf(w, "NOT FINISHED: after %s something was still under way\n", demoDrain)
 	}
-	fmt.Fprintf(w, "Alerts %d, open incidents %d; %.0f events/s; from record to stored alert p50 <= %.1f ms, p99 <= %.1f ms\n", s.Alerts, s.Incidents, s.Rate, s.P50Millis, s.P99Millis)
 }
 
 // printMore says how to look further.

@@ -24,6 +24,7 @@ type snapshot struct {
 	Hits      int64         `json:"hits"`
 	Alerts    int64         `json:"alerts"`
 	Incidents int           `json:"open_incidents"`
+	Stopping  bool          `json:"stopping,omitempty"`
 	P50       time.Duration `json:"-"`
 	P99       time.Duration `json:"-"`
 }
@@ -76,13 +77,21 @@ func (v *jsonView) close() {}
 
 // lineView prints alerts as they come and a line of numbers every five seconds.
 type lineView struct {
-	out  io.Writer
-	next time.Duration
+	out      io.Writer
+	next     time.Duration
+	stopping bool // was said
 }
 
 func (v *lineView) alert(a *alert.Alert) { fmt.Fprintf(v.out, "ALERT  %s\n", alertLine(a)) }
 
+// stopping is what is said after the first signal.
+const stopping = "stopping: what was written is finished and counted; a second Ctrl-C leaves at once"
+
 func (v *lineView) status(s snapshot) {
+	if s.Stopping && !v.stopping {
+		v.stopping = true
+		fmt.Fprintln(v.out, stopping)
+	}
 	if s.Elapsed < v.next {
 		return
 	}
@@ -114,9 +123,12 @@ func (v *liveView) alert(a *alert.Alert) {
 func (v *liveView) status(s snapshot) {
 	lines := []string{
 		fmt.Sprintf("klaxon demo  %s   events %d (%.0f/s)   lag %d", s.Elapsed.Round(time.Second), s.Produced, s.Rate, s.Lag),
-		fmt.Sprintf("  archived %d   dead letters %d   hits %d   record to alert p50 %s p99 %s", s.Archived, s.Dead, s.Hits, s.P50, s.P99),
+		fmt.Sprintf("  archived %d   dead letters %d   hits %d   from record to alert: half within %s, 99 %% within %s", s.Archived, s.Dead, s.Hits, s.P50, s.P99),
 		fmt.Sprintf("  alerts %d   open incidents %d", s.Alerts, s.Incidents),
 		"",
+	}
+	if s.Stopping {
+		lines[3] = stopping
 	}
 	lines = append(lines, v.recent...)
 	var b strings.Builder
