@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -60,7 +61,7 @@ type action struct {
 func newFake(t testing.TB) *fake {
 	f := &fake{t: t, docs: map[string]string{}, versions: map[string]int64{}}
 	f.Server = httptest.NewUnstartedServer(f)
-	f.Config.ErrorLog = nil
+	f.Config.ErrorLog = nullLog()
 	f.Start()
 	t.Cleanup(f.Close)
 	return f
@@ -204,3 +205,6 @@ func documentAt(offset int64, received time.Time, extra string) *event.Document 
 }
 
 func newDocument(offset int64) *event.Document { return documentAt(offset, noon, "") }
+
+// nullLog is where a test server complains of connections that a test has broken.
+func nullLog() *log.Logger { return log.New(io.Discard, "", 0) }
