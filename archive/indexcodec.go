@@ -66,6 +66,10 @@ func decodeIndex(b []byte, z *zstd.Decoder) (*Index, error) {
 	if err != nil {
 		return nil, damaged("%v", err)
 	}
+	return decodeIndexBody(body)
+}
+
+func decodeIndexBody(body []byte) (*Index, error) {
 	r := fieldReader{b: body}
 	x := &Index{Event: emptyRange(), Record: emptyRange()}
 	x.Key.Tenant, x.Key.Dataset, x.Key.Hour = r.text(), r.text(), r.signed()

@@ -173,18 +173,20 @@ func (c *Client) deliver(ctx context.Context, b *batch, workers []*worker) (reje
 	for _, w := range workers {
 		w.batch, w.rejected = b, nil
 	}
-	for len(todo) > 0 {
+	for before := 0; len(todo) > 0; {
 		suspects := c.round(ctx, b, todo, workers)
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("not everything was stored in Elasticsearch in time: %w", err)
 		}
-		// A document is to blame for its failures if the server took others, or takes part in life at least.
-		if len(suspects) < len(b.lines) || len(b.lines) == 1 && c.healthy(ctx) {
+		// Documents are to blame for their failures if the server takes others, or answers at least, and fails on them once more.
+		others := len(suspects) < len(b.lines) || len(b.lines) == 1 && c.healthy(ctx)
+		if len(suspects) == before && others {
 			for _, s := range suspects {
 				workers[0].reject(s.index, ReasonRefused, s.detail)
 			}
 			break
 		}
+		before = len(suspects)
 		todo = todo[:0]
 		for _, s := range suspects {
 			todo = append(todo, s.index)
@@ -196,7 +198,7 @@ func (c *Client) deliver(ctx context.Context, b *batch, workers []*worker) (reje
 	return rejected, nil
 }
 
-// round sends lines, several requests at a time. It answers those that the server failed on again and again while it took no others.
+// round sends lines, several requests at a time. It answers those that the server failed on again and again.
 func (c *Client) round(ctx context.Context, b *batch, todo []int, workers []*worker) []suspect {
 	starts := b.bodies(todo, c.cfg.MaxBodyBytes)
 	var next atomic.Int64

@@ -20,7 +20,7 @@ const (
 	// splitAfter is after how many failures, or refusals with 429, a request is cut in halves: it may be larger than the server can
 	// ever take, or hold a document that it fails on.
 	splitAfter = 5
-	// giveUpAfter is after how many failures one document is rejected, if the server takes others.
+	// giveUpAfter is after how many failures one document is put aside until the others are stored; then it gets as many tries again.
 	giveUpAfter = 12
 	// largeBytes is the least of a document that alone can be more than a server has under way: a tenth of its memory.
 	largeBytes = 256 << 10
@@ -39,7 +39,7 @@ type worker struct {
 	alerts   bool // the lines are alerts
 }
 
-// suspect is a line that the server failed on again and again while it took no others.
+// suspect is a line that the server failed on again and again.
 type suspect struct {
 	index  int
 	detail string
@@ -53,51 +53,39 @@ func newWorker(c *Client) *worker {
 
 // deliver sends lines of the batch until each is stored or rejected, or ctx ends. It reuses todo.
 func (w *worker) deliver(ctx context.Context, todo []int) {
-	failures := 0 // since something was taken
-	var others int64
+	failures, hard := 0, 0 // since something was taken; those that may be a document's fault
 	for len(todo) > 0 && ctx.Err() == nil {
-		if failures == 0 {
-			others = w.client.accepted()
-		}
 		left, v, why := w.try(ctx, todo)
 		if ctx.Err() != nil {
 			return
 		}
 		if len(left) < len(todo) {
-			failures = 0
-		} else {
-			failures++
+			failures, hard = 0, 0
 		}
 		todo = left
-		othersGoOn := w.client.accepted() > others
+		failures++
+		if len(todo) > 0 && w.mayBeAtFault(todo, v, why) {
+			hard++
+		}
 		switch {
 		case len(todo) == 0:
 			return
-		case v == split, failures >= splitAfter && len(todo) > 1 && !why.item && (why.busy() || v == broken):
+		case v == split, hard >= splitAfter && len(todo) > 1:
 			w.split(ctx, todo, why)
 			return
-		case failures >= giveUpAfter && len(todo) == 1 && w.hopeless(todo[0], v, why):
-			if othersGoOn {
-				w.reject(todo[0], ReasonRefused, why.detail())
-			} else {
-				w.suspects = append(w.suspects, suspect{todo[0], why.detail()})
-			}
+		case hard >= giveUpAfter: // one document
+			w.suspects = append(w.suspects, suspect{todo[0], why.detail()})
 			return
 		}
 		w.hold(ctx, v, failures, len(todo), why)
 	}
 }
 
-// hopeless says whether a request with one document, which failed many times, may fail because of the document: the server breaks off, or
-// calls itself busy and the document is large enough to be why.
-func (w *worker) hopeless(index int, v verdict, why refusal) bool {
-	l := w.batch.lines[index]
-	return !why.item && (v == broken || why.busy() && l.to-l.from >= largeBytes)
-}
-
-// accepted counts documents that were taken, by whatever worker.
-func (c *Client) accepted() int64 {
-	return c.stats.stored.Load() + c.stats.present.Load() + c.stats.alerts.Load()
+// mayBeAtFault says whether a request may have failed because of what it holds: the server breaks off, or calls itself busy and the request
+// is large enough to be why.
+func (w *worker) mayBeAtFault(todo []int, v verdict, why refusal) bool {
+	l := w.batch.lines[todo[0]]
+	return !why.item && (v == broken || why.busy() && (len(todo) > 1 || l.to-l.from >= largeBytes))
 }
 
 // split cuts a request that is too much, or that one document spoils, in halves.
