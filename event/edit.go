@@ -169,7 +169,7 @@ func appendEdited(dst, data []byte, part span, edits []edit) ([]byte, []edit) {
 // clean is a value of the document as archives take it; mark is how many suspects there were before the value.
 func (e *Event) clean(from, to, mark int) []byte {
 	j := &e.json
-	if j.suspects == mark && j.text {
+	if j.suspects == mark {
 		return j.data[from:to]
 	}
 	edits := e.review(from)

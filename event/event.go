@@ -3,6 +3,7 @@ package event
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,17 @@ func (e *Event) Text(f FieldID) string {
 func (e *Event) Clear(f FieldID) { e.first[f] = 0 }
 
 func (e *Event) add(f FieldID, v Value) bool {
+	at := e.place(f)
+	if at == nil {
+		return false
+	}
+	v.field = f
+	*at = v
+	return true
+}
+
+// place makes room for a value of a field, or answers nil where the field or the event has too many.
+func (e *Event) place(f FieldID) *Value {
 	bound := maxValues + ownShare*e.own
 	if e.first[f] == 0 {
 		bound = maxPlaces
@@ -142,16 +154,19 @@ func (e *Event) add(f FieldID, v Value) bool {
 	}
 	if len(e.vals) >= bound {
 		e.overflow++
-		return false
+		return nil
 	}
-	e.link(f, v)
-	return true
+	return e.link(f)
 }
 
-func (e *Event) link(f FieldID, v Value) {
-	v.field = f
-	e.vals = append(e.vals, v)
-	at := uint16(len(e.vals))
+// link puts an empty value behind those of a field.
+func (e *Event) link(f FieldID) *Value {
+	n := len(e.vals)
+	if n == cap(e.vals) {
+		e.vals = slices.Grow(e.vals, max(n, 64))
+	}
+	e.vals = e.vals[:n+1]
+	at := uint16(n + 1)
 	t := &e.tails[f]
 	if e.first[f] == 0 {
 		e.first[f], t.count = at, 0
@@ -160,12 +175,13 @@ func (e *Event) link(f FieldID, v Value) {
 	}
 	t.last = at
 	t.count++
+	return &e.vals[n]
 }
 
 // Tag appends to the tags what has a place there however many the sender gave.
 func (e *Event) Tag(tag string) {
 	if len(e.vals) < maxPlaces {
-		e.link(Tags, Value{kind: String, text: tag})
+		*e.link(Tags) = Value{kind: String, field: Tags, text: tag}
 	}
 }
 

@@ -26,7 +26,6 @@ type jsonState struct {
 	rest     []span // root members that no mapping leads into, key included
 	seen     keyFilter
 	objects  uint64 // how many were begun
-	text     bool   // the document is UTF-8: no two keys become the same
 	suspects int    // places that archives may not take
 	editor   editor
 }
@@ -74,7 +73,6 @@ func (j *jsonState) begin(p *Plan, data []byte) {
 		j.rest = nil
 	}
 	j.data, j.plan, j.rest, j.suspects = data, p, j.rest[:0], 0
-	j.text = utf8.Valid(data)
 	j.seen.reset()
 }
 
@@ -86,7 +84,7 @@ func (e *Event) addRest(from int) {
 		n += s.to - s.from + 1
 	}
 	var edits []edit
-	if j.suspects > 0 || !j.text {
+	if j.suspects > 0 {
 		edits = e.review(from)
 	}
 	start := len(e.arena)
@@ -142,11 +140,12 @@ func (e *Event) object(node int32, i, depth int) (int, error) {
 		if err != nil {
 			return end, err
 		}
-		child, hash := int32(-1), hashText(key)
+		child := int32(-1)
+		hash, ascii := hashText(key)
 		if i = end; node >= 0 {
 			child = j.plan.find(node, key, hash)
 		}
-		if plainKey := len(key) == end-begin-2 && len(key) <= longKey; !plainKey || !j.seen.first(object, hash) {
+		if len(key) != end-begin-2 || len(key) > longKey || !j.seen.first(object, hash) || !ascii && !utf8.ValidString(key) {
 			j.suspects++
 		}
 		if i = skipBlank(b, i); i >= len(b) || b[i] != ':' {

@@ -73,7 +73,8 @@ func NewPlan(s *Schema, rest FieldID, mappings ...Mapping) *Plan {
 }
 
 func (p *Plan) put(parent int32, key string) int32 {
-	if at := p.child(parent, key, hashText(key)); at > 0 {
+	hash, _ := hashText(key)
+	if at := p.child(parent, key, hash); at > 0 {
 		return at
 	}
 	at := int32(len(p.nodes))
@@ -96,7 +97,8 @@ func (p *Plan) grow(n int) {
 
 func (p *Plan) insert(at int32) {
 	n := &p.nodes[at]
-	i := slot(n.parent, hashText(n.key)) & p.mask
+	hash, _ := hashText(n.key)
+	i := slot(n.parent, hash) & p.mask
 	for p.table[i] != 0 {
 		i = (i + 1) & p.mask
 	}
@@ -129,7 +131,8 @@ func (p *Plan) find(parent int32, key string, hash uint64) int32 {
 	for rest, more := key, true; more && at >= 0; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, ".")
-		at = p.child(at, segment, hashText(segment))
+		hash, _ := hashText(segment)
+		at = p.child(at, segment, hash)
 	}
 	return at
 }
@@ -146,24 +149,30 @@ func (p *Plan) unplaced(at int32, first byte) bool {
 // slot is where a key under a parent is to be looked for first.
 func slot(parent int32, hash uint64) uint64 { return hash ^ uint64(uint32(parent))*0x9E3779B97F4A7C15 }
 
-// hashText spreads texts well; whoever wants to can make two that collide.
-func hashText(s string) uint64 {
+// hashText spreads texts well; whoever wants to can make two that collide. It also says whether the text is ASCII.
+func hashText(s string) (hash uint64, ascii bool) {
 	const a, b = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
 	n := len(s)
-	var x, y uint64
+	var x, y, all uint64
 	switch {
 	case n >= 8:
 		h := uint64(n)
 		for ; len(s) > 16; s = s[8:] {
-			h = fold(load64(s)^h, a)
+			x = load64(s)
+			all |= x
+			h = fold(x^h, a)
 		}
-		x, y = load64(s)^h, load64(s[len(s)-8:])
+		x, y = load64(s), load64(s[len(s)-8:])
+		all |= x | y
+		x ^= h
 	case n >= 4:
 		x, y = uint64(load32(s)), uint64(load32(s[n-4:]))
+		all = x | y
 	case n > 0:
 		x = uint64(s[0])<<16 | uint64(s[n>>1])<<8 | uint64(s[n-1])
+		all = x
 	}
-	return fold(x^a, y^b^uint64(n))
+	return fold(x^a, y^b^uint64(n)), all&highs == 0
 }
 
 func fold(x, y uint64) uint64 {

@@ -266,11 +266,11 @@ func strictKeys(d *json.Decoder) error {
 			if err != nil {
 				return err
 			}
-			if key := k.(string); seen[key] || strings.Contains(key, "\x00") {
+			key := k.(string)
+			if seen[key] || strings.Contains(key, "\x00") {
 				return fmt.Errorf("the key %q", key)
-			} else {
-				seen[key] = true
 			}
+			seen[key] = true
 			if err := strictKeys(d); err != nil {
 				return err
 			}
