@@ -200,7 +200,7 @@ func printSummary(w io.Writer, s *summary) {
 		if !p.Caught {
 			word = "MISSED"
 		}
-		fmt.Fprintf(w, "  %s  %-10s %-44s rule %s\n", word, p.Tenant, plain(p.Name), p.Rule)
+		fmt.Fprintf(w, "  %s  %-10s %-48s rule %s\n", word, p.Tenant, plain(p.Name), p.Rule)
 	}
 	switch {
 	case len(s.Planted) == 0:

@@ -74,12 +74,15 @@ type incidentsListCmd struct {
 	All      bool   `help:"List closed ones too."`
 	Tenant   string `help:"Only this tenant's."`
 	Severity string `help:"Only from this severity on: low, normal, high or urgent."`
-	Limit    int    `default:"100" help:"At most so many."`
+	Limit    limit  `default:"100" help:"At most so many; 0 is all, up to 10000."`
 }
 
 // Run lists incidents.
 func (c *incidentsListCmd) Run(ctx context.Context, std streams) error {
-	filter := incidents.Filter{Open: !c.All, Tenant: c.Tenant, Limit: c.Limit}
+	filter := incidents.Filter{Open: !c.All, Tenant: c.Tenant, Limit: int(c.Limit)}
+	if c.Limit == 0 {
+		filter.Limit = 10_000 // the most that a store gives
+	}
 	if c.Severity != "" {
 		s, err := alert.ParseSeverity(c.Severity)
 		if err != nil {

@@ -41,7 +41,7 @@ func (f *unitFlags) load(std streams) (*loaded, error) {
 }
 
 type parseCmd struct {
-	Input      []string `required:"" help:"File to read, or - for standard input; may be repeated." placeholder:"FILE"`
+	Input      []string `required:"" sep:"none" help:"File to read, or - for standard input; may be repeated." placeholder:"FILE"`
 	Dataset    string   `help:"Read every record as this dataset instead of finding out." placeholder:"NAME"`
 	DatasetDir []string `type:"existingdir" help:"Folder with datasets beside the shipped ones; may be repeated." placeholder:"DIR"`
 }

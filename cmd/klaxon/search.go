@@ -24,16 +24,13 @@ type searchCmd struct {
 	Dataset []string `help:"Only this dataset; may be repeated." placeholder:"NAME"`
 	Tenant  []string `help:"Only this tenant; may be repeated." placeholder:"NAME"`
 	Newest  bool     `help:"The newest first."`
-	Limit   int      `default:"1000" help:"At most so many; 0 is all."`
+	Limit   limit    `default:"1000" help:"At most so many; 0 is all."`
 	Count   bool     `help:"Print how many there are, and nothing else."`
 	ListDir []string `type:"existingdir" help:"Folder with lists; may be repeated." placeholder:"DIR"`
 }
 
 // Run prints the documents that meet the condition, one a line.
 func (c *searchCmd) Run(ctx context.Context, std streams) error {
-	if c.Limit < 0 {
-		return fmt.Errorf("--limit %d: choose how many to print at most, or 0 for all", c.Limit)
-	}
 	dir, flags, err := c.archive(std)
 	if err != nil {
 		return err
@@ -56,7 +53,7 @@ func (c *searchCmd) Run(ctx context.Context, std streams) error {
 func (c *searchCmd) print(ctx context.Context, r *archive.Reader, q archive.Query, std streams) error {
 	out, found, more := bufio.NewWriterSize(std.out, 1<<16), 0, false
 	report, err := r.Search(ctx, q, func(doc []byte, _ *event.Event) error {
-		if more = !c.Count && c.Limit > 0 && found == c.Limit; more {
+		if more = !c.Count && c.Limit > 0 && found == int(c.Limit); more {
 			return archive.ErrStop
 		}
 		found++
