@@ -114,3 +114,47 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestLinksInDocs follows every link from one document to another, headings included.
+func TestLinksInDocs(t *testing.T) {
+	heading, other := regexp.MustCompile(`(?m)^#+ (.*)$`), regexp.MustCompile(`[^a-z0-9 _-]`)
+	anchors := func(text string) map[string]bool {
+		found := map[string]bool{}
+		for _, h := range heading.FindAllStringSubmatch(text, -1) {
+			found[strings.ReplaceAll(other.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")] = true
+		}
+		return found
+	}
+	links := 0
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(string(data), -1) {
+				if strings.Contains(m[1], ":") {
+					continue // on the web
+				}
+				links++
+				path, anchor, _ := strings.Cut(m[1], "#")
+				to := file
+				if path != "" {
+					to = filepath.Join(filepath.Dir(file), path)
+				}
+				if _, err := os.Stat(to); err != nil {
+					t.Errorf("%s: the link %s leads nowhere", file, m[1])
+				} else if text, err := os.ReadFile(to); anchor != "" && (err != nil || !anchors(string(text))[anchor]) {
+					t.Errorf("%s: there is no heading for the link %s", file, m[1])
+				}
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("only %d links were found", links)
+	}
+}
