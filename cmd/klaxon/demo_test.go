@@ -56,6 +56,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it runs a demo")
 	}
+	t.Parallel()
 	tmp := t.TempDir()
 	cmd, lines := startDemo(t, tmp)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -81,6 +82,7 @@ func TestDemoSecondSignal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it runs a demo")
 	}
+	t.Parallel()
 	tmp := t.TempDir()
 	cmd, lines := startDemo(t, tmp)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
