@@ -157,7 +157,7 @@ func TestSearchEnds(t *testing.T) {
 			}
 			return nil
 		})
-		if n != 7 || (want == ErrStop) != (err == nil) || err != nil && !errors.Is(err, want) {
+		if n != 7 || errors.Is(want, ErrStop) != (err == nil) || err != nil && !errors.Is(err, want) {
 			t.Errorf("%d documents, then %v", n, err)
 		}
 	}

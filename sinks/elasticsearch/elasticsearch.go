@@ -3,7 +3,11 @@
 // is ever dropped.
 //
 // Documents go to plain indices named by dataset and date of record time, under an id that follows from the record: a replay meets its
-// own document and is answered 409. Whoever writes must be allowed to `create_doc`, `create_index` and `auto_configure` on them.
+// own document and is answered 409. Whoever writes must be allowed to `create_doc`, `create_index` and `auto_configure` on them,
+// to `index` alerts, and to `manage_index_templates`.
+//
+// OpenSearch's flat_object cannot leave out long texts: there, a document is rejected if its vendor's payload holds a text of more than
+// 32,766 bytes.
 package elasticsearch
 
 import (

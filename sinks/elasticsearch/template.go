@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/klaxonhq/klaxon/event"
-	"go.uber.org/zap"
 )
 
 // Priorities of the index templates: above what a server brings along (100 to 200 in Elasticsearch), the alerts' above the events'.
@@ -18,7 +17,7 @@ const (
 )
 
 // Prepare puts the templates of indices in place, built from the fields and from what the server says it can, and answers what had to be
-// left out. Indices that exist keep the mappings that they have. It may be called at every start.
+// left out, in words for people. Indices that exist keep the mappings that they have. It may be called at every start.
 func (c *Client) Prepare(ctx context.Context, fields []event.Field) (leftOut []string, err error) {
 	able := everything()
 	refused, err := c.putComponent(ctx, c.componentName(), able, fields)
@@ -38,11 +37,7 @@ func (c *Client) Prepare(ctx context.Context, fields []event.Field) (leftOut []s
 			return nil, err
 		}
 	}
-	leftOut = able.leftOut()
-	if len(leftOut) > 0 {
-		c.log.Info("this server cannot do everything; indices are made without it", zap.Strings("left out", leftOut))
-	}
-	return leftOut, nil
+	return able.leftOut(), nil
 }
 
 // leftOut is what the server cannot do.
