@@ -104,7 +104,7 @@ func (d *demo) summarise(drained bool) error {
 
 func (d *demo) sum(drained bool) (*summary, error) {
 	last := d.snapshot()
-	s := &summary{Seed: d.cmd.Seed, Seconds: d.stopped.Sub(d.began).Seconds(), Interrupted: d.interrupted, Produced: last.Produced, Undecodable: d.undecodable, Drained: drained,
+	s := &summary{False: []falseAlert{}, Seed: d.cmd.Seed, Seconds: d.stopped.Sub(d.began).Seconds(), Interrupted: d.interrupted, Produced: last.Produced, Undecodable: d.undecodable, Drained: drained,
 		LagReported: last.Lag, P50Millis: float64(last.P50.Microseconds()) / 1000, P99Millis: float64(last.P99.Microseconds()) / 1000}
 	s.Rate = float64(last.Matched) / max(s.Seconds, 0.001)
 	for _, a := range d.app.stats.archive {

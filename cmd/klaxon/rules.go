@@ -251,7 +251,7 @@ func showRule(w io.Writer, r *rules.Rule) {
 		line("except", text+" ("+x.Why+")")
 	}
 	if c := r.Count; c != nil {
-		line("count", fmt.Sprintf("at least %d by %s within %s", c.AtLeast, strings.Join(c.By, ", "), c.Within))
+		line("count", fmt.Sprintf("at least %d by %s within %s", c.AtLeast, strings.Join(c.By, ", "), shortSpan(c.Within)))
 	}
 	for _, s := range r.Severity {
 		if s.When != nil {
@@ -273,4 +273,16 @@ func showRule(w io.Writer, r *rules.Rule) {
 	for _, t := range r.Tests {
 		line("test", t.Name)
 	}
+}
+
+// shortSpan writes a span as rule files do: 10m, not 10m0s.
+func shortSpan(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
 }
