@@ -105,7 +105,11 @@ func (i alertIndex) Deliver(ctx context.Context, m incidents.Message) (string, e
 	if err := json.Unmarshal(m.Body, &a); err != nil {
 		return "", fmt.Errorf("%w: not an alert: %w", incidents.ErrPermanent, err)
 	}
-	if err := i.client.PutAlerts(ctx, []*alert.Alert{&a}); err != nil {
+	err := i.client.PutAlerts(ctx, []*alert.Alert{&a})
+	if elasticsearch.IsRejected(err) {
+		return "", fmt.Errorf("%w: %w", incidents.ErrPermanent, err)
+	}
+	if err != nil {
 		return "", err
 	}
 	return a.ID, nil
