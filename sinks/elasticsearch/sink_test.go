@@ -144,7 +144,10 @@ func TestFlush(t *testing.T) {
 		}, ""},
 		{"503", func(f *fake) { f.after = first(9, refuse(503, "", "")) }, ""},
 		{"a proxy's 502", func(f *fake) {
-			f.after = first(9, func(w http.ResponseWriter) bool { http.Error(w, "<html>bad gateway</html>", http.StatusBadGateway); return true })
+			f.after = first(9, func(w http.ResponseWriter) bool {
+				http.Error(w, "<html>bad gateway</html>", http.StatusBadGateway)
+				return true
+			})
 		}, ""},
 		{"500 for a while", func(f *fake) { f.after = first(3, refuse(500, "x", "y")) }, ""},
 		{"a block of an index: 403", func(f *fake) {
