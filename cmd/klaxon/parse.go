@@ -178,11 +178,7 @@ func (p *parser) record(file string, rec *event.Record) error {
 	p.doc = append(p.doc, `,"detail":`...)
 	p.doc = event.AppendString(p.doc, dead.Detail)
 	p.doc = append(p.doc, `,"offset":`...)
-	if dead.Offset >= 0 {
-		p.doc = strconv.AppendInt(p.doc, int64(dead.Offset), 10)
-	} else {
-		p.doc = append(p.doc, "null"...)
-	}
+	p.doc = strconv.AppendInt(p.doc, int64(max(dead.Offset, 0)), 10) // of the whole record where no byte is to blame
 	_, err = p.out.Write(append(p.doc, "}}}\n"...))
 	return err
 }

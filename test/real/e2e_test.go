@@ -73,6 +73,9 @@ func nothingLostNothingTwice(t *testing.T, servers *realtest.Servers) {
 	if d := cmp.Diff(calmBook.Incidents, roughBook.Incidents); d != "" {
 		t.Errorf("incidents differ (-undisturbed +disturbed):\n%s", d)
 	}
+	if n := rough.alertsIndexed(); n != len(roughBook.Alerts) {
+		t.Errorf("the index of alerts holds %d of %d", n, len(roughBook.Alerts))
+	}
 	t.Logf("%d records, %d dead letters, %d documents, %d alerts, %d incidents", produced, dead, len(roughIDs), len(roughBook.Alerts), len(roughBook.Incidents))
 }
 
@@ -153,6 +156,17 @@ func (w *world) count() int {
 	var r struct{ Count int }
 	if err := getJSON("GET", w.es+"/"+w.name+"-*,-"+w.name+"-alerts/_count?allow_no_indices=true&ignore_unavailable=true", "", &r); err != nil {
 		return 0
+	}
+	return r.Count
+}
+
+// alertsIndexed is how many alerts Elasticsearch holds of this run.
+func (w *world) alertsIndexed() int {
+	w.t.Helper()
+	_ = getJSON("POST", w.es+"/"+w.name+"-alerts/_refresh", "", &struct{}{})
+	var r struct{ Count int }
+	if err := getJSON("GET", w.es+"/"+w.name+"-alerts/_count", "", &r); err != nil {
+		w.t.Fatal(err)
 	}
 	return r.Count
 }
