@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/klaxonhq/klaxon/internal/varint"
 )
 
 // An index is the magic, the rest compressed with zstd, and a CRC-32C of both.
@@ -70,19 +71,19 @@ func decodeIndex(b []byte, z *zstd.Decoder) (*Index, error) {
 }
 
 func decodeIndexBody(body []byte) (*Index, error) {
-	r := fieldReader{b: body}
+	r := fieldReader{varint.Reader{B: body}}
 	x := &Index{Event: emptyRange(), Record: emptyRange()}
-	x.Key.Tenant, x.Key.Dataset, x.Key.Hour = r.text(), r.text(), r.signed()
+	x.Key.Tenant, x.Key.Dataset, x.Key.Hour = r.text(), r.text(), r.Varint()
 	x.Key.Topic, x.Key.Partition = r.text(), r.int32()
 	x.readBlocks(&r)
 	x.readPositions(&r)
-	x.filtered = r.unsigned() == bloomVersion
-	x.filter = make(bloom, r.count(8))
+	x.filtered = r.Uvarint() == bloomVersion
+	x.filter = make(bloom, r.Count(8))
 	for i := range x.filter {
-		x.filter[i] = r.word()
+		x.filter[i] = r.Fixed64()
 	}
 	switch {
-	case r.failed || len(r.b) > 0:
+	case r.Bad || len(r.B) > 0:
 		return nil, damaged("its fields do not fit its length")
 	case len(x.positions) > 0 && int64(len(x.positions)) != x.Count:
 		return nil, damaged("it names %d documents of %d", len(x.positions), x.Count)
@@ -91,12 +92,12 @@ func decodeIndexBody(body []byte) (*Index, error) {
 }
 
 func (x *Index) readBlocks(r *fieldReader) {
-	x.Blocks = make([]Block, r.count(8))
+	x.Blocks = make([]Block, r.Count(8))
 	for i := range x.Blocks {
 		b := &x.Blocks[i]
 		b.At = x.Size
 		b.Size, b.Bytes, b.Count = r.length(), r.length(), r.length()
-		b.Sum = uint32(r.unsigned())
+		b.Sum = uint32(r.Uvarint())
 		b.Event, b.Record = r.span(), r.span()
 		x.Size += b.Size
 		x.Bytes += b.Bytes
@@ -107,10 +108,10 @@ func (x *Index) readBlocks(r *fieldReader) {
 }
 
 func (x *Index) readPositions(r *fieldReader) {
-	x.positions = make([]position, r.count(3))
+	x.positions = make([]position, r.Count(3))
 	last := position{}
 	for i := range x.positions {
-		last = position{offset: last.offset + r.signed(), index: r.int32(), time: last.time + r.signed()}
+		last = position{offset: last.offset + r.Varint(), index: r.int32(), time: last.time + r.Varint()}
 		x.positions[i] = last
 	}
 }
@@ -122,8 +123,7 @@ func (w *fieldWriter) unsigned(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 func (w *fieldWriter) signed(n int64)    { w.b = binary.AppendVarint(w.b, n) }
 
 func (w *fieldWriter) text(s string) {
-	w.unsigned(uint64(len(s)))
-	w.b = append(w.b, s...)
+	w.b = varint.AppendText(w.b, s)
 }
 
 func (w *fieldWriter) span(r Range) {
@@ -131,83 +131,32 @@ func (w *fieldWriter) span(r Range) {
 	w.signed(r.To - r.From)
 }
 
-// fieldReader is the reverse of fieldWriter. After a field that is not there, failed is set and every other field is zero.
-type fieldReader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *fieldReader) fail() {
-	r.b, r.failed = nil, true
-}
-
-func (r *fieldReader) unsigned() uint64 {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-func (r *fieldReader) signed() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
+// fieldReader is the reverse of fieldWriter.
+type fieldReader struct{ varint.Reader }
 
 func (r *fieldReader) int32() int32 {
-	n := r.signed()
+	n := r.Varint()
 	if n != int64(int32(n)) {
-		r.fail()
+		r.Fail()
 	}
 	return int32(n)
 }
 
 // length is a number of bytes or documents of one segment: sums of them do not overflow.
 func (r *fieldReader) length() int64 {
-	n := r.unsigned()
+	n := r.Uvarint()
 	if n > math.MaxInt32 {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return int64(n)
 }
 
-// count is how many items follow, each of which takes at least so many bytes: a wrong number cannot ask for more memory than there are
-// bytes.
-func (r *fieldReader) count(least int) int {
-	n := r.unsigned()
-	if n > uint64(len(r.b)/least) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
 func (r *fieldReader) text() string {
-	n := r.count(1)
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
+	return string(r.Bytes())
 }
 
 func (r *fieldReader) span() Range {
-	from := r.signed()
-	return Range{from, from + r.signed()}
-}
-
-func (r *fieldReader) word() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return n
+	from := r.Varint()
+	return Range{from, from + r.Varint()}
 }

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/klaxonhq/klaxon/internal/varint"
 )
 
 // checkpointMagic begins every checkpoint; the byte behind it is the version of its form.
@@ -69,13 +71,13 @@ func (f *Frozen) appendStates(b []byte) []byte {
 		}
 	}
 	slices.SortFunc(used, func(a, c int) int { return strings.Compare(f.states[a].id, f.states[c].id) })
-	b = appendUvarint(b, uint64(len(used)))
+	b = binary.AppendUvarint(b, uint64(len(used)))
 	for _, i := range used {
 		st := f.states[i]
-		b = appendText(b, st.id)
+		b = varint.AppendText(b, st.id)
 		b = binary.LittleEndian.AppendUint64(b, st.basis)
-		b = appendVarint(b, st.lostUntil)
-		b = appendUvarint(b, uint64(len(byRule[i])))
+		b = binary.AppendVarint(b, st.lostUntil)
+		b = binary.AppendUvarint(b, uint64(len(byRule[i])))
 		slices.SortFunc(byRule[i], func(a, c *entity) int { return strings.Compare(a.text, c.text) })
 		for _, e := range byRule[i] {
 			b = appendEntity(b, e)
@@ -87,16 +89,16 @@ func (f *Frozen) appendStates(b []byte) []byte {
 func (m *Memory) appendHead(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, m.seed.k0)
 	b = binary.LittleEndian.AppendUint64(b, m.seed.k1)
-	b = appendVarint(b, m.now)
-	b = appendUvarint(b, uint64(len(m.names)))
+	b = binary.AppendVarint(b, m.now)
+	b = binary.AppendUvarint(b, uint64(len(m.names)))
 	for _, n := range m.names {
-		b = appendText(b, n)
+		b = varint.AppendText(b, n)
 	}
 	b = m.sources.append(b)
 	if m.lost == nil {
 		return append(b, 0)
 	}
-	b = appendVarint(append(b, 1), m.lost.until)
+	b = binary.AppendVarint(append(b, 1), m.lost.until)
 	for row := range m.lost.cells {
 		b = append(b, m.lost.cells[row][:]...)
 	}
@@ -104,66 +106,66 @@ func (m *Memory) appendHead(b []byte) []byte {
 }
 
 func (s *sources) append(b []byte) []byte {
-	b = appendUvarint(b, uint64(len(s.origins)))
+	b = binary.AppendUvarint(b, uint64(len(s.origins)))
 	for _, o := range s.origins {
-		b = appendUvarint(appendText(b, o.topic), uint64(o.partition))
+		b = binary.AppendUvarint(varint.AppendText(b, o.topic), uint64(o.partition))
 	}
-	b = appendUvarint(b, uint64(len(s.topics)))
+	b = binary.AppendUvarint(b, uint64(len(s.topics)))
 	for _, name := range slices.Sorted(maps.Keys(s.topics)) {
 		t := s.topics[name]
-		b = appendText(appendText(b, name), t.id)
-		b = appendUvarint(b, uint64(t.partitions))
-		b = appendUvarint(b, uint64(len(t.retired)))
+		b = varint.AppendText(varint.AppendText(b, name), t.id)
+		b = binary.AppendUvarint(b, uint64(t.partitions))
+		b = binary.AppendUvarint(b, uint64(len(t.retired)))
 		for _, id := range t.retired {
-			b = appendText(b, id)
+			b = varint.AppendText(b, id)
 		}
-		b = appendUvarint(b, uint64(len(t.parts)))
+		b = binary.AppendUvarint(b, uint64(len(t.parts)))
 		for _, p := range t.parts {
-			b = appendVarint(appendVarint(b, p.next), p.watermark)
-			b = appendUvarint(b, uint64(p.origin))
+			b = binary.AppendVarint(binary.AppendVarint(b, p.next), p.watermark)
+			b = binary.AppendUvarint(b, uint64(p.origin))
 		}
 	}
 	return b
 }
 
 func appendEntity(b []byte, e *entity) []byte {
-	b = appendText(b, e.text)
-	b = appendVarint(b, e.due)
-	b = appendUvarint(b, uint64(e.grid))
+	b = varint.AppendText(b, e.text)
+	b = binary.AppendVarint(b, e.due)
+	b = binary.AppendUvarint(b, uint64(e.grid))
 	b = append(b, byte(e.flags))
-	b = appendUvarint(b, uint64(e.tail))
-	b = appendUvarint(b, e.inTail)
-	b = appendUvarint(b, uint64(len(e.moments)))
+	b = binary.AppendUvarint(b, uint64(e.tail))
+	b = binary.AppendUvarint(b, e.inTail)
+	b = binary.AppendUvarint(b, uint64(len(e.moments)))
 	at := int64(0)
 	for _, m := range e.moments {
-		b = appendVarint(b, m.time-at)
-		b = appendUvarint(appendUvarint(b, uint64(m.count)), uint64(m.total))
+		b = binary.AppendVarint(b, m.time-at)
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(m.count)), uint64(m.total))
 		at = m.time
 	}
-	b = appendUvarint(b, uint64(len(e.recs)))
+	b = binary.AppendUvarint(b, uint64(len(e.recs)))
 	for i := range e.recs {
 		b = appendRecord(b, &e.recs[i])
 	}
 	if e.more == nil {
 		return append(b, 0)
 	}
-	b = appendUvarint(append(b, 1), uint64(len(e.more.slots)))
+	b = binary.AppendUvarint(append(b, 1), uint64(len(e.more.slots)))
 	for _, s := range e.more.slots {
 		b = appendSlot(b, s)
 	}
-	b = appendUvarint(b, uint64(len(e.more.crowds)))
+	b = binary.AppendUvarint(b, uint64(len(e.more.crowds)))
 	for _, c := range e.more.crowds {
-		b = appendSummary(appendVarint(b, c.chunk), &c.summary)
+		b = appendSummary(binary.AppendVarint(b, c.chunk), &c.summary)
 	}
 	return b
 }
 
 func appendSlot(b []byte, s *slot) []byte {
 	for _, n := range [...]int64{s.number, s.start, s.end, s.time, s.last, s.first} {
-		b = appendVarint(b, n)
+		b = binary.AppendVarint(b, n)
 	}
-	b = appendUvarint(appendUvarint(appendUvarint(b, uint64(s.count)), uint64(s.published)), uint64(s.checked))
-	b = appendUvarint(b, uint64(s.revision))
+	b = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.count)), uint64(s.published)), uint64(s.checked))
+	b = binary.AppendUvarint(b, uint64(s.revision))
 	b = append(b, byte(s.severity), byte(s.flags))
 	return appendSummary(b, &s.forgotten)
 }
@@ -173,19 +175,19 @@ func appendSummary(b []byte, s *summary) []byte {
 		return append(b, 0)
 	}
 	b = appendRecord(appendRecord(append(b, 1), &s.first), &s.last)
-	b = appendUvarint(b, uint64(len(s.sample)))
+	b = binary.AppendUvarint(b, uint64(len(s.sample)))
 	for i := range s.sample {
 		b = appendRecord(b, &s.sample[i].record)
 	}
 	fields := slices.Clone(s.fields) // they stand in the order of their arrival, which says nothing
 	slices.SortFunc(fields, func(a, c valueSet) int { return cmp.Compare(a.name, c.name) })
-	b = appendUvarint(b, uint64(len(fields)))
+	b = binary.AppendUvarint(b, uint64(len(fields)))
 	for _, f := range fields {
-		b = appendUvarint(b, uint64(f.name))
+		b = binary.AppendUvarint(b, uint64(f.name))
 		b = append(b, boolByte(f.full))
-		b = appendUvarint(b, uint64(len(f.values)))
+		b = binary.AppendUvarint(b, uint64(len(f.values)))
 		for _, v := range f.values {
-			b = appendText(b, v.text)
+			b = varint.AppendText(b, v.text)
 		}
 	}
 	return b
@@ -199,8 +201,8 @@ func boolByte(x bool) byte {
 }
 
 func appendRecord(b []byte, r *record) []byte {
-	b = appendVarint(appendVarint(b, r.time), r.offset)
-	b = appendVarint(b, r.received-r.time)
-	b = appendUvarint(appendUvarint(b, uint64(r.index)), uint64(r.origin))
-	return appendText(b, r.extra)
+	b = binary.AppendVarint(binary.AppendVarint(b, r.time), r.offset)
+	b = binary.AppendVarint(b, r.received-r.time)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(r.index)), uint64(r.origin))
+	return varint.AppendText(b, r.extra)
 }

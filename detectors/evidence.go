@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/hit"
+	"github.com/klaxonhq/klaxon/internal/varint"
 )
 
 const (
@@ -58,16 +60,16 @@ func (m *Memory) appendExtra(b []byte, h *hit.Hit) []byte {
 			n++
 		}
 	}
-	b = appendUvarint(b, uint64(n))
+	b = binary.AppendUvarint(b, uint64(n))
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		if len(f.Values) == 0 {
 			continue
 		}
-		b = appendUvarint(b, uint64(m.name(f.Name)))
-		b = appendUvarint(b, uint64(len(f.Values)))
+		b = binary.AppendUvarint(b, uint64(m.name(f.Name)))
+		b = binary.AppendUvarint(b, uint64(len(f.Values)))
 		for _, v := range f.Values {
-			b = appendText(b, clip(v))
+			b = varint.AppendText(b, clip(v))
 		}
 	}
 	if len(h.Sample) > maxSampleBytes {
@@ -112,9 +114,9 @@ type carried struct {
 }
 
 func readExtra(extra string) carried {
-	c := carried{reader: reader{b: view8(extra)}}
+	c := carried{reader: reader{B: view8(extra)}}
 	if extra != "" {
-		c.fields = c.uvarint()
+		c.fields = c.Uvarint()
 	}
 	return c
 }
@@ -122,15 +124,15 @@ func readExtra(extra string) carried {
 // next is the next value and the number of its field's name.
 func (c *carried) next() (name uint32, value string, ok bool) {
 	for c.values == 0 {
-		if c.fields == 0 || c.bad {
+		if c.fields == 0 || c.Bad {
 			return 0, "", false
 		}
 		c.fields--
-		c.name, c.values = uint32(c.uvarint()), c.uvarint()
+		c.name, c.values = uint32(c.Uvarint()), c.Uvarint()
 	}
 	c.values--
-	value = c.text()
-	return c.name, value, !c.bad
+	value = c.Text()
+	return c.name, value, !c.Bad
 }
 
 // sample is the sample of a record's extra, or "".
@@ -138,7 +140,7 @@ func sample(extra string) string {
 	c := readExtra(extra)
 	for {
 		if _, _, ok := c.next(); !ok {
-			return event.View(c.b)
+			return event.View(c.B)
 		}
 	}
 }

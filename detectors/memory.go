@@ -9,6 +9,7 @@ import (
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/hit"
+	"github.com/klaxonhq/klaxon/internal/varint"
 )
 
 // Memory is what one shard remembers. It is not safe for concurrent use.
@@ -240,7 +241,7 @@ func (m *Memory) drop(place uint32) {
 
 // appendEntityKey appends what tells keys of one rule apart: the tenant, with its length, and the key.
 func appendEntityKey(b []byte, tenant, key string) []byte {
-	return append(appendText(b, tenant), key...)
+	return append(varint.AppendText(b, tenant), key...)
 }
 
 func splitEntityKey(text string) (tenant, key string) {

@@ -37,10 +37,10 @@ func Restore(from io.Reader, p *Program) (*Memory, Report, error) {
 		return nil, Report{}, fmt.Errorf("%w: its checksum is wrong", ErrCheckpoint)
 	}
 	m := NewMemory(p, 0)
-	r := &restorer{reader: reader{b: bytes.Clone(body[head:])}, m: m}
+	r := &restorer{reader: reader{B: bytes.Clone(body[head:])}, m: m}
 	r.head()
 	report := r.states()
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.B) > 0 {
 		return nil, Report{}, fmt.Errorf("%w: it is damaged", ErrCheckpoint)
 	}
 	return m, report, nil
@@ -51,31 +51,21 @@ type restorer struct {
 	m *Memory
 }
 
-func (r *restorer) fixed64() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	v := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return v
-}
-
 func (r *restorer) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
+	if len(r.B) == 0 {
+		r.Fail()
 		return 0
 	}
-	v := r.b[0]
-	r.b = r.b[1:]
+	v := r.B[0]
+	r.B = r.B[1:]
 	return v
 }
 
 // below reads a number that must be less than a limit.
 func (r *restorer) below(limit uint64) uint64 {
-	n := r.uvarint()
+	n := r.Uvarint()
 	if n >= limit {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return n
@@ -83,9 +73,9 @@ func (r *restorer) below(limit uint64) uint64 {
 
 // time reads a time that adds up.
 func (r *restorer) time() int64 {
-	t := r.varint()
+	t := r.Varint()
 	if t > 2*maxTime || t < -2*maxTime {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return t
@@ -94,19 +84,19 @@ func (r *restorer) time() int64 {
 // must fails unless something holds that the memory relies on.
 func (r *restorer) must(ok bool) {
 	if !ok {
-		r.fail()
+		r.Fail()
 	}
 }
 
-func (r *restorer) own() string { return strings.Clone(r.text()) }
+func (r *restorer) own() string { return strings.Clone(r.Text()) }
 
 func (r *restorer) head() {
 	m := r.m
-	m.seed = seed{r.fixed64(), r.fixed64()}
-	m.now = r.varint()
+	m.seed = seed{r.Fixed64(), r.Fixed64()}
+	m.now = r.Varint()
 	r.must(m.now <= maxTime && m.now >= beginning-maxTime)
 	m.names = m.names[:0]
-	for n := r.count(1); n > 0 && !r.bad; n-- {
+	for n := r.Count(1); n > 0 && !r.Bad; n-- {
 		s := r.own()
 		if len(m.names) > 0 {
 			m.nameNumbers[s] = uint32(len(m.names))
@@ -118,31 +108,31 @@ func (r *restorer) head() {
 	switch r.byte() {
 	case 0:
 	case 1:
-		m.lost = &sketch{until: r.varint()}
+		m.lost = &sketch{until: r.Varint()}
 		for row := range m.lost.cells {
-			r.b = r.b[copy(m.lost.cells[row][:], r.b):]
+			r.B = r.B[copy(m.lost.cells[row][:], r.B):]
 		}
 	default:
-		r.fail()
+		r.Fail()
 	}
 }
 
 func (r *restorer) sources() {
 	s := &r.m.sources
-	for n := r.count(2); n > 0 && !r.bad; n-- {
+	for n := r.Count(2); n > 0 && !r.Bad; n-- {
 		known := len(s.origins)
 		s.number(r.own(), int32(r.below(maxPartitions)))
 		r.must(len(s.origins) == known+1)
 	}
-	for n := r.count(5); n > 0 && !r.bad; n-- {
+	for n := r.Count(5); n > 0 && !r.Bad; n-- {
 		name, t := r.own(), &topic{id: r.own()}
 		t.partitions = int32(r.below(maxPartitions + 1))
-		for n := r.count(1); n > 0 && !r.bad; n-- {
+		for n := r.Count(1); n > 0 && !r.Bad; n-- {
 			t.retired = append(t.retired, r.own())
 		}
 		r.must(len(t.retired) <= maxRetired)
-		for n := r.count(3); n > 0 && !r.bad; n-- {
-			p := part{next: r.varint(), watermark: r.varint(), origin: uint32(r.below(uint64(len(s.origins)) + 1))}
+		for n := r.Count(3); n > 0 && !r.Bad; n-- {
+			p := part{next: r.Varint(), watermark: r.Varint(), origin: uint32(r.below(uint64(len(s.origins)) + 1))}
 			r.must(p.watermark <= maxTime && p.watermark >= beginning)
 			t.parts = append(t.parts, p)
 		}
@@ -153,18 +143,18 @@ func (r *restorer) sources() {
 
 func (r *restorer) states() (report Report) {
 	m := r.m
-	for n := r.count(11); n > 0 && !r.bad; n-- {
-		id, basis := r.own(), r.fixed64()
-		lostUntil := r.varint()
+	for n := r.Count(11); n > 0 && !r.Bad; n-- {
+		id, basis := r.own(), r.Fixed64()
+		lostUntil := r.Varint()
 		rule, why := m.program.memoryOf(id, basis)
 		part := RuleReport{Rule: id, Why: why}
 		if rule != nil {
 			m.states[rule.number].lostUntil = lostUntil
 		}
-		for n := r.count(9); n > 0 && !r.bad; n-- {
+		for n := r.Count(9); n > 0 && !r.Bad; n-- {
 			e := r.entity()
 			part.add(e)
-			if rule != nil && !r.bad {
+			if rule != nil && !r.Bad {
 				r.adopt(e, rule)
 			}
 		}
@@ -181,7 +171,7 @@ func (r *restorer) adopt(e *entity, rule *rule) {
 		st.keys = map[string]uint32{}
 	}
 	if _, ok := st.keys[e.text]; ok {
-		r.fail()
+		r.Fail()
 		return
 	}
 	e.rule = int32(rule.number)
@@ -193,16 +183,16 @@ func (r *restorer) adopt(e *entity, rule *rule) {
 }
 
 func (r *restorer) entity() *entity {
-	e := &entity{text: r.own(), due: r.varint()}
+	e := &entity{text: r.own(), due: r.Varint()}
 	tenant, size := binary.Uvarint(view8(e.text))
 	r.must(size > 0 && tenant <= uint64(len(e.text)-max(size, 0)))
 	r.must(e.due >= -4*maxTime) // none is in order, at the other end
 	e.grid = int64(r.below(maxTime))
 	e.flags = flags(r.byte())
-	tail := r.uvarint()
-	e.inTail = r.uvarint()
+	tail := r.Uvarint()
+	e.inTail = r.Uvarint()
 	at := int64(0)
-	for n := r.count(3); n > 0 && !r.bad; n-- {
+	for n := r.Count(3); n > 0 && !r.Bad; n-- {
 		t := at + r.time()
 		r.must(len(e.moments) == 0 || t > at)
 		r.must(t <= 2*maxTime && t >= -2*maxTime)
@@ -211,7 +201,7 @@ func (r *restorer) entity() *entity {
 	}
 	r.must(tail <= uint64(len(e.moments)))
 	e.tail = int32(tail)
-	for n := r.count(6); n > 0 && !r.bad; n-- {
+	for n := r.Count(6); n > 0 && !r.Bad; n-- {
 		e.recs = append(e.recs, r.record())
 		k := len(e.recs)
 		r.must(k == 1 || e.recs[k-2].time <= e.recs[k-1].time)
@@ -221,17 +211,17 @@ func (r *restorer) entity() *entity {
 	case 1:
 		e.more = r.more()
 	default:
-		r.fail()
+		r.Fail()
 	}
 	return e
 }
 
 func (r *restorer) more() *more {
 	m := &more{}
-	for n := r.count(13); n > 0 && !r.bad; n-- {
+	for n := r.Count(13); n > 0 && !r.Bad; n-- {
 		m.slots = append(m.slots, r.slot())
 	}
-	for n := r.count(2); n > 0 && !r.bad; n-- {
+	for n := r.Count(2); n > 0 && !r.Bad; n-- {
 		m.crowds = append(m.crowds, &crowd{chunk: r.time(), summary: r.summary()})
 		k := len(m.crowds)
 		r.must(k == 1 || m.crowds[k-2].chunk < m.crowds[k-1].chunk)
@@ -240,7 +230,7 @@ func (r *restorer) more() *more {
 }
 
 func (r *restorer) slot() *slot {
-	s := &slot{number: r.time(), start: r.time(), end: r.time(), time: r.time(), last: r.time(), first: r.varint()}
+	s := &slot{number: r.time(), start: r.time(), end: r.time(), time: r.time(), last: r.time(), first: r.Varint()}
 	r.must(s.first == none || s.first <= 2*maxTime && s.first >= -2*maxTime)
 	r.must(s.start < s.end)
 	s.count, s.published, s.checked = uint32(r.below(1<<32)), uint32(r.below(1<<32)), uint32(r.below(1<<32))
@@ -257,20 +247,20 @@ func (r *restorer) summary() (s summary) {
 		return s
 	case 1:
 	default:
-		r.fail()
+		r.Fail()
 	}
 	s.some, s.first, s.last = true, r.record(), r.record()
 	s.size = int64(len(s.first.extra)) + int64(len(s.last.extra))
-	for n := r.count(6); n > 0 && !r.bad; n-- {
+	for n := r.Count(6); n > 0 && !r.Bad; n-- {
 		one := r.record()
-		if r.bad {
+		if r.Bad {
 			return s
 		}
 		s.sample = append(s.sample, hashed{r.m.hash(&one), one})
 		s.size += hashedBytes + int64(len(one.extra))
 	}
 	r.must(len(s.sample) <= sampleSize && slices.IsSortedFunc(s.sample, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) }))
-	for n := r.count(3); n > 0 && !r.bad; n-- {
+	for n := r.Count(3); n > 0 && !r.Bad; n-- {
 		s.fields = append(s.fields, r.values())
 		f := &s.fields[len(s.fields)-1]
 		s.size += recordBytes
@@ -283,7 +273,7 @@ func (r *restorer) summary() (s summary) {
 
 func (r *restorer) values() valueSet {
 	f := valueSet{name: uint32(r.below(uint64(len(r.m.names)))), full: r.byte() == 1}
-	for n := r.count(1); n > 0 && !r.bad; n-- {
+	for n := r.Count(1); n > 0 && !r.Bad; n-- {
 		text := r.own()
 		f.values = append(f.values, hashedText{r.m.seed.text(text), text})
 	}
@@ -293,8 +283,8 @@ func (r *restorer) values() valueSet {
 }
 
 func (r *restorer) record() record {
-	x := record{time: r.time(), offset: r.varint()}
-	x.received = x.time + r.varint()
+	x := record{time: r.time(), offset: r.Varint()}
+	x.received = x.time + r.Varint()
 	x.index = int32(r.below(math.MaxInt32))
 	x.origin = uint32(r.below(uint64(len(r.m.sources.origins))))
 	x.extra = r.own()
@@ -310,7 +300,7 @@ func validExtra(extra string, names int) bool {
 	for {
 		name, _, ok := c.next()
 		if !ok {
-			return !c.bad
+			return !c.Bad
 		}
 		if name >= uint32(names) {
 			return false

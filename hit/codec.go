@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/internal/varint"
 )
 
 // version is the first byte of a frame. A frame of a later version is refused, so that an old process stops instead of guessing.
@@ -17,8 +17,8 @@ var ErrFrame = errors.New("not a frame of hits")
 // Append appends the frame's form on the topic: varints, offsets and times as differences, names once.
 func (f *Frame) Append(b []byte) []byte {
 	b = append(b, version, byte(f.Kind))
-	b = appendText(b, f.Source.Topic)
-	b = appendText(b, f.Source.TopicID)
+	b = varint.AppendText(b, f.Source.Topic)
+	b = varint.AppendText(b, f.Source.TopicID)
 	b = binary.AppendUvarint(b, uint64(f.Partitions))
 	if f.Kind == Tick {
 		b = binary.AppendUvarint(b, uint64(len(f.Marks)))
@@ -39,7 +39,7 @@ func (f *Frame) Append(b []byte) []byte {
 		b = names.append(b, h.Rule)
 		b = binary.LittleEndian.AppendUint64(b, h.Basis)
 		b = names.append(b, h.Tenant)
-		b = appendText(b, h.Key)
+		b = varint.AppendText(b, h.Key)
 		b = binary.AppendVarint(b, h.Offset-offset)
 		b = binary.AppendUvarint(b, uint64(h.Index))
 		b = binary.AppendVarint(b, h.RecordTime-at)
@@ -49,7 +49,7 @@ func (f *Frame) Append(b []byte) []byte {
 			b = names.append(b, fd.Name)
 			b = binary.AppendUvarint(b, uint64(len(fd.Values)))
 			for _, v := range fd.Values {
-				b = appendText(b, v)
+				b = varint.AppendText(b, v)
 			}
 		}
 		b = binary.AppendUvarint(b, uint64(len(h.Sample)))
@@ -57,10 +57,6 @@ func (f *Frame) Append(b []byte) []byte {
 		offset, at = h.Offset, h.RecordTime
 	}
 	return b
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // dictionary writes a text the first time and its number later: 0 and the text, or 1 + its number. Few names occur in a frame.
@@ -73,87 +69,29 @@ func (d *dictionary) append(b []byte, s string) []byte {
 		}
 	}
 	d.names = append(d.names, s)
-	return appendText(append(b, 0), s)
+	return varint.AppendText(append(b, 0), s)
 }
 
 func (d *dictionary) read(r *reader) string {
-	i := r.uvarint()
+	i := r.Uvarint()
 	if i == 0 {
-		s := r.text()
+		s := r.Text()
 		d.names = append(d.names, s)
 		return s
 	}
 	if i > uint64(len(d.names)) {
-		r.fail()
+		r.Fail()
 		return ""
 	}
 	return d.names[i-1]
 }
 
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) fail() { r.bad, r.b = true, nil }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	x := r.b[:n:n]
-	r.b = r.b[n:]
-	return x
-}
-
-func (r *reader) text() string { return event.View(r.bytes()) }
-
-func (r *reader) fixed64() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	v := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return v
-}
-
-// count reads how many items follow; each takes at least size bytes, so that a hostile number costs nothing.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
+type reader struct{ varint.Reader }
 
 func (r *reader) int32() int32 {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v > 1<<31-1 {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return int32(v)
@@ -169,8 +107,8 @@ func (f *Frame) Parse(b []byte) error {
 	}
 	hits, marks := f.Hits, f.Marks
 	*f = Frame{Kind: Kind(b[1]), Hits: hits[:0], Marks: marks[:0]}
-	r := &reader{b: b[2:]}
-	f.Source.Topic, f.Source.TopicID = r.text(), r.text()
+	r := &reader{varint.Reader{B: b[2:]}}
+	f.Source.Topic, f.Source.TopicID = r.Text(), r.Text()
 	f.Partitions = r.int32()
 	switch f.Kind {
 	case Tick:
@@ -180,41 +118,41 @@ func (f *Frame) Parse(b []byte) error {
 	default:
 		return fmt.Errorf("%w: kind %d", ErrFrame, f.Kind)
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.B) > 0 {
 		return fmt.Errorf("%w: it is damaged", ErrFrame)
 	}
 	return nil
 }
 
 func (f *Frame) parseMarks(r *reader) {
-	for n := r.count(2); n > 0 && !r.bad; n-- {
-		f.Marks = append(f.Marks, Mark{r.int32(), r.varint()})
+	for n := r.Count(2); n > 0 && !r.Bad; n-- {
+		f.Marks = append(f.Marks, Mark{r.int32(), r.Varint()})
 	}
 }
 
 func (f *Frame) parseHits(r *reader) {
 	f.Source.Partition = r.int32()
-	f.First = r.varint()
-	f.Last = f.First + r.varint()
+	f.First = r.Varint()
+	f.Last = f.First + r.Varint()
 	var names dictionary
 	offset, at := f.First, int64(0)
-	for n := r.count(15); n > 0 && !r.bad; n-- {
+	for n := r.Count(15); n > 0 && !r.Bad; n-- {
 		f.Hits = append(f.Hits, Hit{})
 		h := &f.Hits[len(f.Hits)-1]
-		h.Rule, h.Basis = names.read(r), r.fixed64()
+		h.Rule, h.Basis = names.read(r), r.Fixed64()
 		h.Tenant = names.read(r)
-		h.Key = r.text()
-		h.Offset = offset + r.varint()
+		h.Key = r.Text()
+		h.Offset = offset + r.Varint()
 		h.Index = r.int32()
-		h.RecordTime = at + r.varint()
-		h.Time = h.RecordTime + r.varint()
-		if k := r.count(2); k > 0 {
+		h.RecordTime = at + r.Varint()
+		h.Time = h.RecordTime + r.Varint()
+		if k := r.Count(2); k > 0 {
 			h.Fields = make([]Field, k)
 			for i := range h.Fields {
 				h.Fields[i] = Field{names.read(r), r.texts()}
 			}
 		}
-		if s := r.bytes(); len(s) > 0 {
+		if s := r.Bytes(); len(s) > 0 {
 			h.Sample = s
 		}
 		offset, at = h.Offset, h.RecordTime
@@ -222,13 +160,13 @@ func (f *Frame) parseHits(r *reader) {
 }
 
 func (r *reader) texts() []string {
-	n := r.count(1)
+	n := r.Count(1)
 	if n == 0 {
 		return nil
 	}
 	out := make([]string, n)
 	for i := range out {
-		out[i] = r.text()
+		out[i] = r.Text()
 	}
 	return out
 }
