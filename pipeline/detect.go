@@ -273,13 +273,17 @@ func (g *detecting) apply(o *owned, f *hit.Frame) {
 	o.pending = append(o.pending, alerts...)
 }
 
+// maxCheckpoints bounds the checkpoints of one transaction, which must end within its time; the last one holds all.
+const maxCheckpoints = 4
+
 // transact stores what is new: alerts, offsets and, when they are due or final is set, checkpoints.
 func (g *detecting) transact(ctx context.Context, final bool) error {
-	now := g.Clock()
+	now, checkpoints := g.Clock(), 0
 	var writes []ShardWrite
 	for _, o := range g.shards {
 		w := ShardWrite{Shard: o.source.Partition, Epoch: o.Epoch, Next: o.next, TopicID: o.source.TopicID, Alerts: o.pending}
-		if o.next > o.marked && (final || now.Sub(o.written) >= g.Detect.Checkpoint) {
+		if o.next > o.marked && (final || checkpoints < maxCheckpoints && now.Sub(o.written) >= g.Detect.Checkpoint) {
+			checkpoints++
 			var buf bytes.Buffer
 			if _, err := o.memory.Freeze().WriteTo(&buf); err != nil {
 				return fmt.Errorf("cannot write the checkpoint of shard %d: %w", w.Shard, err)
