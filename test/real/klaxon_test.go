@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +23,9 @@ import (
 
 // buildKlaxon builds the binary once for all tests of the package.
 var buildKlaxon = sync.OnceValues(func() (string, error) {
+	if err := lookAtSources(); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "klaxon-bin-")
 	if err != nil {
 		return "", err
@@ -33,6 +37,17 @@ var buildKlaxon = sync.OnceValues(func() (string, error) {
 	}
 	return bin, nil
 })
+
+// lookAtSources lists every folder of the module. Go's test cache keeps a result while what a test imports and the files and
+// folders that it looked at stay as they are; of the binary that it builds and starts it knows nothing.
+func lookAtSources() error {
+	return filepath.WalkDir("../..", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
+		return err
+	})
+}
 
 // process is a klaxon that runs as a child.
 type process struct {
