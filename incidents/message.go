@@ -50,7 +50,9 @@ type Message struct {
 	Type        string `json:"type"`
 	Tenant      string `json:"tenant"`
 	// Subject is the id of the alert or incident. Messages about one subject are delivered in their order.
-	Subject  string         `json:"subject"`
+	Subject string `json:"subject"`
+	// Thread is what the destination called its first message about this subject, that message's Ref; "" until it has taken one.
+	Thread   string         `json:"thread,omitempty"`
 	Revision int64          `json:"revision"`
 	Severity alert.Severity `json:"severity"`
 	// Time is when it happened: of an alert its last evidence, of an incident the change.

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,26 +30,6 @@ type Config struct {
 	Limits   LimitsConfig
 }
 
-// KafkaConfig says where the logs are.
-type KafkaConfig struct {
-	Brokers     []string
-	Topics      []string // of the logs
-	Group       string   // prefix of the consumer groups
-	Session     time.Duration
-	Replication int // of klaxon's own topics; 0: the broker's default
-	HitsTopic   string
-	DeadLetters string
-	Retention   time.Duration // of the hits topic
-	TLS         *TLSConfig
-	SASL        *SASLConfig
-}
-
-// TLSConfig turns on TLS.
-type TLSConfig struct{ CAFile, CertFile, KeyFile, ServerName string }
-
-// SASLConfig says who klaxon is to the brokers.
-type SASLConfig struct{ Mechanism, Username, Password string }
-
 // TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
 type TenantConfig struct{ Header, Topic, Field, Default string }
 
@@ -64,48 +42,10 @@ type RulesConfig struct {
 	Shipped     bool
 }
 
-// ArchiveConfig says where everything is kept. Both may be on.
-type ArchiveConfig struct {
-	Local         *LocalArchiveConfig
-	Elasticsearch *ElasticsearchConfig
-}
-
-// LocalArchiveConfig is the archive in a folder.
-type LocalArchiveConfig struct {
-	Dir   string
-	Every time.Duration
-}
-
-// ElasticsearchConfig is the archive in a cluster.
-type ElasticsearchConfig struct {
-	URLs                       []string
-	Username, Password, APIKey string
-	CAFile                     string
-	Prefix                     string
-	Retention                  time.Duration
-	Shards, Replicas           int
-	Every                      time.Duration
-}
-
-// StoreConfig says where incidents, the outbox and checkpoints are.
-type StoreConfig struct{ Path string }
-
 // DetectConfig is about memory and time.
 type DetectConfig struct {
 	Lateness, Idle, Checkpoint time.Duration
 	MaxKeys                    int
-}
-
-// DeliverConfig says who is told.
-type DeliverConfig struct {
-	AlertsTopic string
-	Webhooks    []WebhookConfig
-}
-
-// WebhookConfig is one receiver of CloudEvents.
-type WebhookConfig struct {
-	Name, URL, Secret string
-	Send              []string
 }
 
 // AdminConfig is the port for metrics and health.
@@ -255,60 +195,6 @@ func (r configReader) secret(m *diag.Map, key string) string {
 	return s
 }
 
-func (r configReader) kafka(n diag.Node, c *KafkaConfig) *diag.Map {
-	m, ok := n.Map()
-	if !ok {
-		return m
-	}
-	for _, b := range r.some(m.Need("brokers"), "write them as [broker.example:9092]").OneOrMany() {
-		addr := b.Text()
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			b.Errorf("%q is no host:port", addr).Hint("write it as broker.example:9092")
-		}
-		c.Brokers = append(c.Brokers, addr)
-	}
-	for _, t := range r.some(m.Need("topics"), "name the topics that hold logs").OneOrMany() {
-		name := r.topicName(t)
-		if slices.Contains(c.Topics, name) {
-			t.Errorf("the topic %s is named twice", name).Hint("leave one of them out")
-		}
-		c.Topics = append(c.Topics, name)
-	}
-	set(&c.Group, m.Get("group").Text())
-	r.session(m.Get("session"), &c.Session)
-	c.Replication = int(m.Get("replication").Int(1, 9))
-	set(&c.HitsTopic, r.topicName(m.Get("hits_topic")))
-	set(&c.DeadLetters, r.topicName(m.Get("dead_letters_topic")))
-	set(&c.Retention, m.Get("hits_retention").Duration())
-	r.tls(m.Get("tls"), c)
-	r.sasl(m.Get("sasl"), c)
-	m.Done()
-	return m
-}
-
-func (r configReader) tls(n diag.Node, c *KafkaConfig) {
-	m, ok := n.Map()
-	if !ok {
-		return
-	}
-	c.TLS = &TLSConfig{ServerName: m.Get("server_name").Text()}
-	c.TLS.CAFile, _ = r.pemFile(m.Get("ca_file"), pemCertificate)
-	c.TLS.CertFile, c.TLS.KeyFile = r.clientCertificate(m.Get("cert_file"), m.Get("key_file"))
-	m.Done()
-}
-
-func (r configReader) sasl(n diag.Node, c *KafkaConfig) {
-	m, ok := n.Map()
-	if !ok {
-		return
-	}
-	c.SASL = &SASLConfig{Mechanism: m.Need("mechanism").OneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), Username: m.Need("username").Text(), Password: r.secret(m, "password")}
-	if c.SASL.Password == "" && !m.Has("password_file") {
-		n.Errorf("a password is missing").Hint("name a file with password_file")
-	}
-	m.Done()
-}
-
 func (r configReader) tenant(n diag.Node, c *TenantConfig) {
 	if n.IsScalar() {
 		set(&c.Default, n.Text())
@@ -359,84 +245,6 @@ func (r configReader) rules(n diag.Node, c *RulesConfig) {
 	m.Done()
 }
 
-func (r configReader) archive(n diag.Node, c *ArchiveConfig) {
-	m, ok := n.Map()
-	if !ok {
-		return
-	}
-	if l := m.Get("local"); l.Exists() {
-		if lm, ok := l.Map(); ok {
-			c.Local = &LocalArchiveConfig{Dir: r.path(lm.Need("dir")), Every: 10 * time.Second}
-			set(&c.Local.Every, lm.Get("flush").Duration())
-			lm.Done()
-		}
-	}
-	if e := m.Get("elasticsearch"); e.Exists() {
-		c.Elasticsearch = r.elasticsearch(e)
-	}
-	if c.Local == nil && c.Elasticsearch == nil && !m.Has("local") && !m.Has("elasticsearch") {
-		n.Errorf("names no archive").Hint("add local, elasticsearch, or both")
-	}
-	m.Done()
-}
-
-func (r configReader) elasticsearch(n diag.Node) *ElasticsearchConfig {
-	c := &ElasticsearchConfig{Prefix: "klaxon", Shards: 1, Replicas: 1, Every: time.Second, Retention: 90 * 24 * time.Hour}
-	m, ok := n.Map()
-	if !ok {
-		return c
-	}
-	for _, u := range r.some(m.Need("urls"), "write them as [\"https://elastic.example:9200\"]").OneOrMany() {
-		s := u.Text()
-		p, err := url.Parse(s)
-		switch {
-		case err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https":
-			u.Errorf("is no address of a server").Hint("write it as https://elastic.example:9200")
-		case p.User != nil:
-			u.Errorf("holds a password").Hint("use username and password_file, or api_key_file")
-		}
-		c.URLs = append(c.URLs, strings.TrimSuffix(s, "/"))
-	}
-	r.elasticsearchUser(m, c)
-	c.CAFile, _ = r.pemFile(m.Get("ca_file"), pemCertificate)
-	prefix := m.Get("prefix")
-	if set(&c.Prefix, prefix.Text()); !indexPrefix.MatchString(c.Prefix) {
-		prefix.Errorf("%q cannot begin an index's name", c.Prefix).Hint("lower-case letters, digits, dashes and dots, a letter first, at most 64")
-	}
-	set(&c.Retention, m.Get("retention").Duration())
-	set(&c.Every, m.Get("flush").Duration())
-	if s := m.Get("shards"); s.Exists() {
-		c.Shards = int(s.Int(1, 1024))
-	}
-	if s := m.Get("replicas"); s.Exists() {
-		c.Replicas = int(s.Int(0, 16))
-	}
-	m.Done()
-	return c
-}
-
-// elasticsearchUser reads who klaxon is to the cluster.
-func (r configReader) elasticsearchUser(m *diag.Map, c *ElasticsearchConfig) {
-	user, password, key := m.Get("username"), firstThere(m.Get("password"), m.Get("password_file")), firstThere(m.Get("api_key"), m.Get("api_key_file"))
-	c.Username, c.Password, c.APIKey = user.Text(), r.secret(m, "password"), r.secret(m, "api_key")
-	switch {
-	case user.Exists() && key.Exists():
-		key.Errorf("stands beside a username").Hint("leave one of them out")
-	case user.Exists() && !password.Exists():
-		user.Errorf("has no password").Hint("name a file with password_file")
-	case !user.Exists() && password.Exists():
-		password.Errorf("is nobody's: there is no username").Hint("add username")
-	}
-}
-
-func (r configReader) store(n diag.Node, c *StoreConfig) {
-	c.Path = filepath.Join(r.dir, c.Path)
-	if m, ok := n.Map(); ok {
-		set(&c.Path, r.path(m.Get("path")))
-		m.Done()
-	}
-}
-
 func (r configReader) detect(n diag.Node, c *DetectConfig) *diag.Map {
 	m, ok := n.Map()
 	if !ok {
@@ -450,57 +258,6 @@ func (r configReader) detect(n diag.Node, c *DetectConfig) *diag.Map {
 	}
 	m.Done()
 	return m
-}
-
-func (r configReader) deliver(n diag.Node, c *DeliverConfig) *diag.Map {
-	m, ok := n.Map()
-	if !ok {
-		return m
-	}
-	if m.Has("alerts_topic") {
-		t := m.Get("alerts_topic")
-		if c.AlertsTopic = t.Text(); c.AlertsTopic != "" {
-			r.topicName(t)
-		}
-	}
-	names := map[string]bool{}
-	for _, w := range m.Get("webhooks").Seq() {
-		h := r.webhook(w)
-		if names[h.Name] {
-			w.Errorf("the name %q is taken", h.Name).Hint("a webhook's name is its identity in the outbox")
-		}
-		names[h.Name] = true
-		c.Webhooks = append(c.Webhooks, h)
-	}
-	m.Done()
-	return m
-}
-
-var webhookName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-func (r configReader) webhook(n diag.Node) WebhookConfig {
-	h := WebhookConfig{Send: []string{"incident"}}
-	m, ok := n.Map()
-	if !ok {
-		return h
-	}
-	name := m.Need("name")
-	if h.Name = name.Text(); name.Exists() && !webhookName.MatchString(h.Name) {
-		name.Errorf("%q is no name", h.Name).Hint("use lower-case letters, digits and dashes")
-	}
-	u := m.Need("url")
-	h.URL = u.Text()
-	if p, err := url.Parse(h.URL); u.Exists() && (err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https") {
-		u.Errorf("is no http or https address")
-	}
-	if h.Secret = r.secret(m, "secret"); h.Secret == "" {
-		n.Errorf("a secret is missing, and without one the receiver cannot tell klaxon from anybody else").Hint("name a file with secret_file")
-	}
-	if s := m.Get("send"); s.Exists() {
-		h.Send = r.words(s, "write [incident], [alert] or both; leave it out for incidents", "alert", "incident")
-	}
-	m.Done()
-	return h
 }
 
 func (r configReader) roles(n diag.Node, c *[]string) {
