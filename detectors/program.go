@@ -91,6 +91,12 @@ type texts interface {
 	Watches() bool
 }
 
+// Knows says whether the program has a rule with a basis: whether a hit of it would count.
+func (p *Program) Knows(rule string, basis uint64) bool {
+	r := p.byID[rule]
+	return r != nil && r.basis == basis
+}
+
 func (r *rule) at(tenant string, ms int64) *variant {
 	if r.resolve == nil {
 		return r.plain

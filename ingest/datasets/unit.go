@@ -3,10 +3,7 @@
 package datasets
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -126,29 +123,12 @@ func (u *Unit) flush(list *diag.List) {
 	*u.list = (*u.list)[:0]
 }
 
+// Extensions is how the names of dataset files end.
+func Extensions() []string { return []string{".yaml", ".yml"} }
+
 func loadSystem(system fs.FS, list *diag.List) []*Unit {
 	var units []*Unit
-	err := fs.WalkDir(system, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if ext := path.Ext(name); entry.IsDir() || ext != ".yaml" && ext != ".yml" {
-			return nil
-		}
-		data, err := fs.ReadFile(system, name)
-		if err != nil {
-			return err
-		}
-		units = append(units, parseFile(name, data, list)...)
-		return nil
-	})
-	if err != nil {
-		name := "."
-		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-			name = pe.Path
-		}
-		*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err), Hint: "check the path and its permissions"})
-	}
+	diag.Walk(system, Extensions(), list, func(file string, data []byte) { units = append(units, parseFile(file, data, list)...) })
 	return units
 }
 
