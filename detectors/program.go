@@ -6,6 +6,7 @@
 package detectors
 
 import (
+	"iter"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -95,6 +96,17 @@ type texts interface {
 func (p *Program) Knows(rule string, basis uint64) bool {
 	r := p.byID[rule]
 	return r != nil && r.basis == basis
+}
+
+// Rules is the ids of the program's rules, each with its basis.
+func (p *Program) Rules() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for _, r := range p.rules {
+			if !yield(r.id, r.basis) {
+				return
+			}
+		}
+	}
 }
 
 func (r *rule) at(tenant string, ms int64) *variant {

@@ -49,6 +49,7 @@ type DetectStats struct {
 	// What memories count: hits of a time that was closed, of a position that was seen, of another version of their rule or of none,
 	// of no possible time; frames of a topic's earlier incarnation; keys and hits given up because memory was full; alerts ended early.
 	Late, SeenBefore, StaleRule, BadTime, ForeignFrames, EvictedKeys, EvictedHits, EndedEarly, Rounded Counter
+	RuleWaits                                                                                          Counter // times that hits of a rule that is not loaded waited for it
 	Lag, Shards, CheckpointBytes, Keys, MemoryBytes                                                    Gauge
 	Age                                                                                                Latency // from a record's own time to the commit of the alert that it raised
 }
@@ -56,6 +57,8 @@ type DetectStats struct {
 // Detect is the detect loop: by shard, owning all memory. The store's offset is the truth; Kafka's serves lag tools.
 type Detect struct {
 	Program   func() *detectors.Program // the current one; asked at every batch
+	Newer     func()                    // told that another process seems to have newer rules; may be nil
+	MaxWait   time.Duration             // how old hits of rules that are not loaded may become before they are given up; 30 s
 	Store     ShardStore
 	HitsTopic string
 	Topics    []string // of the logs: one that is not among them any more must not hold time back
@@ -89,13 +92,14 @@ type owned struct {
 type detecting struct {
 	*Detect
 	claim  SeekClaim
-	shards []*owned // ascending
+	shards []*owned                 // ascending
+	past   map[ruleVersion]struct{} // of rules, whose hits nothing is to wait for
 }
 
 // Run detects in the shards of the claim until ctx ends or a transaction fails: then memory is ahead of the store, and the caller
 // claims again.
 func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
-	g := &detecting{Detect: d, claim: claim}
+	g := &detecting{Detect: d, claim: claim, past: map[ruleVersion]struct{}{}}
 	for _, p := range sortedPartitions(claim.Owned()) {
 		o, err := g.load(ctx, p)
 		if err != nil {
@@ -205,7 +209,7 @@ func (g *detecting) loop(ctx context.Context) error {
 		if err != nil {
 			return nil // ctx has ended
 		}
-		raised := g.batch(b)
+		raised := g.batch(ctx, b)
 		b.Release()
 		now := g.Clock()
 		if raised || now.Sub(lastSave) >= g.Save {
@@ -223,7 +227,7 @@ func (g *detecting) loop(ctx context.Context) error {
 }
 
 // batch applies a batch of one shard and answers whether it raised anything.
-func (g *detecting) batch(b *event.Batch) bool {
+func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
 	i, ok := slices.BinarySearchFunc(g.shards, b.Source.Partition, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
 	if !ok {
 		return false
@@ -234,10 +238,7 @@ func (g *detecting) batch(b *event.Batch) bool {
 		g.Log.Error("hits are gone from the log before they were read; keep them longer than the detect loop may stand still",
 			zap.String("topic", g.HitsTopic), zap.Int32("shard", b.Source.Partition), zap.Int64("frames", b.Skipped))
 	}
-	if p := g.Program(); p != o.program {
-		g.Log.Info("new rules in a shard", zap.Int32("shard", b.Source.Partition), zap.Stringer("memory", o.memory.Swap(p)))
-		o.program = p
-	}
+	g.swap(o)
 	o.lag = max(0, b.End-b.Next)
 	if b.Next < o.next { // the log was cut off behind us, and grows again
 		g.Stats.Gaps.Add(1)
@@ -250,6 +251,10 @@ func (g *detecting) batch(b *event.Batch) bool {
 			g.Stats.BadFrames.Add(1)
 			g.Log.Error("a record of the hits topic is no frame and is left out", zap.Int32("shard", b.Source.Partition), zap.Int64("offset", b.Records[i].Offset), zap.Error(err))
 			continue
+		}
+		if !g.await(ctx, o, &f, b.Records[i].Time) {
+			o.next = max(o.next, b.Records[i].Offset) // it is read again by the next owner
+			return len(o.pending) > 0
 		}
 		g.apply(o, &f)
 	}

@@ -45,8 +45,13 @@ alert: {title: "root from {{source.ip}}", incident_by: [source.ip]}
 
 func testGeneration(t testing.TB) (*Generation, *detectors.Program) {
 	t.Helper()
+	return generationOf(t, testRules)
+}
+
+func generationOf(t testing.TB, ruleFile string) (*Generation, *detectors.Program) {
+	t.Helper()
 	var list diag.List
-	units := rules.LoadFiles([]fs.FS{fstest.MapFS{"r.yaml": {Data: []byte(testRules)}}}, &list)
+	units := rules.LoadFiles([]fs.FS{fstest.MapFS{"r.yaml": {Data: []byte(ruleFile)}}}, &list)
 	sets := datasets.LoadFiles([]fs.FS{datasets.Shipped()}, &list)
 	schema, err := ecs.Schema()
 	if err != nil {

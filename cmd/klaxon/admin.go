@@ -23,12 +23,15 @@ type admin struct {
 // readiness says for each part whether it is ready, and if not why.
 type readiness func() map[string]string
 
-func startAdmin(listen string, reg *prometheus.Registry, ready readiness) (*admin, error) {
+// notices says what somebody should look at although everything works, by part.
+type notices func() map[string]string
+
+func startAdmin(listen string, reg *prometheus.Registry, ready readiness, notes notices) (*admin, error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (admin.listen): %w", listen, err)
 	}
-	a := &admin{addr: l.Addr().String(), server: &http.Server{Handler: adminRoutes(reg, ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	a := &admin{addr: l.Addr().String(), server: &http.Server{Handler: adminRoutes(reg, ready, notes), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return // the listener is gone; /healthz fails, which is the point of it
@@ -37,7 +40,7 @@ func startAdmin(listen string, reg *prometheus.Registry, ready readiness) (*admi
 	return a, nil
 }
 
-func adminRoutes(reg *prometheus.Registry, ready readiness) http.Handler {
+func adminRoutes(reg *prometheus.Registry, ready readiness, notes notices) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -50,7 +53,11 @@ func adminRoutes(reg *prometheus.Registry, ready readiness) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "parts": parts})
+		answer := map[string]any{"ready": code == http.StatusOK, "parts": parts}
+		if n := notes(); len(n) > 0 {
+			answer["notes"] = n
+		}
+		_ = json.NewEncoder(w).Encode(answer)
 	})
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
-	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/incidents"
 	"github.com/klaxonhq/klaxon/incidents/sqlite"
 	"github.com/klaxonhq/klaxon/ingest/kafka"
@@ -22,19 +21,20 @@ import (
 
 // app is a running klaxon: everything that a configuration asks for, wired. A test or the demo can hold one.
 type app struct {
-	cfg    Config
-	log    *zap.Logger
-	stats  *stats
-	loaded *loaded
-	client *kafka.Client
-	store  incidents.Store
-	book   *incidents.Book
-	sinks  []archiveSink
-	told   []destination
-	wake   map[string]chan struct{} // by destination
-	state  states
-	admin  *admin
-	opened atomic.Int64 // open incidents, as last counted
+	cfg       Config
+	log       *zap.Logger
+	stats     *stats
+	loaded    *generations
+	client    *kafka.Client
+	store     incidents.Store
+	book      *incidents.Book
+	sinks     []archiveSink
+	told      []destination
+	wake      map[string]chan struct{} // by destination
+	templates *prepared                // of Elasticsearch, or nil
+	state     states
+	admin     *admin
+	opened    atomic.Int64 // open incidents, as last counted
 }
 
 // option changes an app before it is wired.
@@ -51,7 +51,7 @@ func withWatcher(f func(*alert.Alert)) option {
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	a := &app{cfg: cfg, log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
 	var err error
-	if a.loaded, err = loadOrExplain(cfg.sources()); err != nil {
+	if a.loaded, err = newGenerations(cfg.sources, log, &a.stats.generation); err != nil {
 		return nil, err
 	}
 	kc, err := kafkaConfig(cfg.Kafka, log)
@@ -74,14 +74,6 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 		}
 	}
 	return a, nil
-}
-
-func loadOrExplain(s sources) (*loaded, error) {
-	g, list := load(s)
-	if list.HasErrors() {
-		return nil, fmt.Errorf("datasets or rules have mistakes:\n%s", list)
-	}
-	return g, nil
 }
 
 func (a *app) has(role string) bool { return slices.Contains(a.cfg.Roles, role) }
@@ -115,16 +107,17 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	}
 	a.starting()
-	if a.admin, err = startAdmin(a.cfg.Admin.Listen, reg, a.state.get); err != nil {
+	if a.admin, err = startAdmin(a.cfg.Admin.Listen, reg, a.state.get, a.notes); err != nil {
 		return err
 	}
 	defer a.admin.close(context.WithoutCancel(ctx))
-	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.Rules.Rules())), zap.Strings("topics", a.cfg.Kafka.Topics))
+	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Strings("topics", a.cfg.Kafka.Topics))
 	if !a.prepare(ctx) {
 		return nil
 	}
 	a.stats.start.Store(time.Now().UnixMilli())
 	reading, delivering := a.start(ctx)
+	reading.Go(func() { a.keepGeneration(ctx) })
 	<-ctx.Done()
 	a.log.Info("stopping: finishing what was begun", zap.Duration("within", a.cfg.Limits.Drain))
 	done := make(chan struct{})
@@ -277,17 +270,15 @@ func (a *app) consume(ctx context.Context, part, group string, topics []string, 
 
 func (a *app) drain() time.Duration { return pipeline.Drain(a.cfg.Kafka.Session) }
 
-func (a *app) generation() *pipeline.Generation { return &a.loaded.Generation }
-
 func (a *app) runMatch(ctx context.Context) {
-	m := &pipeline.Match{Generation: a.generation, Producer: a.client, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now, Log: a.log, Stats: &a.stats.match,
+	m := &pipeline.Match{Generation: a.loaded.generation, Producer: a.client, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now, Log: a.log, Stats: &a.stats.match,
 		Tick: time.Second, Idle: a.cfg.Detect.Idle, Commit: time.Second, MaxQueue: a.cfg.Limits.QueueBytes, Drain: a.drain()}
 	a.consume(ctx, "match", "match", a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return m.Run(ctx, c) })
 }
 
 func (a *app) runDetect(ctx context.Context) {
-	d := &pipeline.Detect{Program: func() *detectors.Program { return a.loaded.program }, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Topics: a.cfg.Kafka.Topics, Clock: time.Now,
-		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain()}
+	d := &pipeline.Detect{Program: a.loaded.program, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Topics: a.cfg.Kafka.Topics, Clock: time.Now,
+		Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain()}
 	a.consume(ctx, "detect", "detect", []string{a.cfg.Kafka.HitsTopic}, func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
 }
 
@@ -297,7 +288,7 @@ func (a *app) runArchive(ctx context.Context, s archiveSink) {
 	if s.prepare != nil && !a.insist(ctx, part, s.prepare) {
 		return
 	}
-	loop := &pipeline.Archive{Generation: a.generation, NewSink: s.open, Sender: a.client, DeadLetters: a.cfg.Kafka.DeadLetters, Undecodable: s.first, Clock: time.Now, Log: a.log,
+	loop := &pipeline.Archive{Generation: a.loaded.generation, NewSink: s.open, Sender: a.client, DeadLetters: a.cfg.Kafka.DeadLetters, Undecodable: s.first, Clock: time.Now, Log: a.log,
 		Stats: a.stats.archive[s.name], Every: s.every, MaxDocuments: s.documents, MaxBytes: 8 << 20, MaxHeld: a.cfg.Limits.FetchBytes / 2, Drain: a.drain()}
 	a.consume(ctx, part, part, a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
 }

@@ -20,6 +20,7 @@ type Config struct {
 	Proxies  []netip.Prefix // believed about the addresses that they forward for, beside private ones
 	Datasets DatasetsConfig
 	Rules    RulesConfig
+	Reload   ReloadConfig
 	Archive  ArchiveConfig
 	Store    StoreConfig
 	Detect   DetectConfig
@@ -67,6 +68,7 @@ func defaultConfig() Config {
 		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
 		Tenant:  TenantConfig{Default: "default"},
 		Rules:   RulesConfig{Shipped: true},
+		Reload:  ReloadConfig{Every: 10 * time.Second, Wait: 30 * time.Second},
 		Store:   StoreConfig{Path: "data/klaxon.db"},
 		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1 << 16},
 		Deliver: DeliverConfig{AlertsTopic: "klaxon.alerts"},
@@ -111,6 +113,7 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 	c.Proxies = r.networks(m.Get("trusted_proxies"))
 	r.datasets(m.Get("datasets"), &c.Datasets)
 	r.rules(m.Get("rules"), &c.Rules)
+	r.reload(m.Get("reload"), &c.Reload)
 	r.archive(m.Need("archive"), &c.Archive)
 	r.store(m.Get("store"), &c.Store)
 	detect := r.detect(m.Get("detect"), &c.Detect)

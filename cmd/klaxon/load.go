@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"time"
 
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
@@ -21,6 +22,7 @@ import (
 // sources says where rules, datasets and lists come from, and what the normaliser is told.
 type sources struct {
 	datasets, rules, lists []fs.FS
+	files                  []string // large files beside them, such as databases
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
 	recordBytes            int
@@ -34,6 +36,8 @@ type loaded struct {
 	datasets *datasets.Set
 	lists    *lists.Registry
 	units    []*rules.Unit
+	hash     string    // of all files that it was made of
+	at       time.Time // when it was loaded
 }
 
 // sources is what a configuration names, the shipped units included.

@@ -10,11 +10,12 @@ import (
 
 // stats is what the loops of one process count.
 type stats struct {
-	archive map[string]*pipeline.ArchiveStats // by sink
-	match   pipeline.MatchStats
-	detect  pipeline.DetectStats
-	deliver map[string]*pipeline.DeliverStats // by destination
-	start   pipeline.Gauge                    // when the process was ready, Unix milliseconds
+	archive    map[string]*pipeline.ArchiveStats // by sink
+	match      pipeline.MatchStats
+	detect     pipeline.DetectStats
+	generation generationStats
+	deliver    map[string]*pipeline.DeliverStats // by destination
+	start      pipeline.Gauge                    // when the process was ready, Unix milliseconds
 }
 
 func newStats() *stats {
@@ -105,6 +106,12 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_detect_lag_frames", help: "Frames of owned shards that the detect loop has not read.", gauge: &de.Lag},
 		{name: "klaxon_detect_shards", help: "Shards that this process owns.", gauge: &de.Shards},
 		{name: "klaxon_detect_checkpoint_bytes", help: "Size of the last checkpoint of a shard.", gauge: &de.CheckpointBytes},
+		{name: "klaxon_detect_rule_waits_total", help: "Times that hits of a rule that was not loaded here were held back until it was.", counter: &de.RuleWaits},
+		{name: "klaxon_generation_loads_total", help: "Generations of rules, datasets, lists and databases that were loaded, the first included.", counter: &s.generation.Loads},
+		{name: "klaxon_generation_load_failures_total", help: "Times that changed files did not load and the generation before went on.", counter: &s.generation.Failures},
+		{name: "klaxon_generation_refused", help: "1 while the files on disk do not load and an older generation is in force, else 0.", gauge: &s.generation.Refused},
+		{name: "klaxon_generation_loaded_time_seconds", help: "When the generation in force was loaded, Unix time.", gauge: &s.generation.Loaded, seconds: true},
+		{name: "klaxon_generation_changed_time_seconds", help: "When files were last seen to have changed since the start, Unix time; 0 if never.", gauge: &s.generation.Changed, seconds: true},
 		{name: "klaxon_start_time_seconds", help: "When the process was ready, Unix time.", gauge: &s.start, seconds: true},
 	}
 	for sink, a := range s.archive {

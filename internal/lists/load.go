@@ -3,7 +3,7 @@ package lists
 import (
 	"fmt"
 	"io/fs"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -33,32 +33,19 @@ func Load(fsys fs.FS, list *diag.List) *Registry {
 // list that ships. A name that is twice in one tree is reported.
 func (r *Registry) LoadInto(fsys fs.FS, list *diag.List) {
 	seen := map[string]bool{}
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-			return nil
-		}
-		if d.IsDir() || path.Ext(name) != ".txt" {
-			return nil
-		}
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-			return nil
-		}
-		base := strings.TrimSuffix(path.Base(name), ".txt")
+	diag.Walk(fsys, Extensions(), list, func(file string, data []byte) {
+		base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 		if seen[base] {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("there is already a list %s", base), "give one of them another name")
-			return nil
+			report(list, file, 0, 0, fmt.Sprintf("there is already a list %s", base), "give one of them another name")
+			return
 		}
 		seen[base] = true
-		r.parse(base, diag.FilePath(fsys, name), data, list)
-		return nil
+		r.parse(base, file, data, list)
 	})
-	if err != nil {
-		report(list, diag.FilePath(fsys, "."), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-	}
 }
+
+// Extensions is how the names of list files end.
+func Extensions() []string { return []string{".txt"} }
 
 func report(list *diag.List, file string, line, column int, message, hint string) {
 	*list = append(*list, diag.Diagnostic{File: file, Line: line, Column: column, Message: message, Hint: hint})
