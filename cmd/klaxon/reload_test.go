@@ -27,6 +27,59 @@ const (
 	reloadChanges    = 40
 )
 
+// TestNewRuleReachesOneProcessFirst: of two processes that share the roles the one that matches has a new rule a while earlier. The one
+// that detects sees hits that it cannot know, looks at its own files, and waits for them: nothing of the new rule is missed.
+func TestNewRuleReachesOneProcessFirst(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs two processes' loops over a broker")
+	}
+	t.Parallel()
+	l := newLogWriter(t)
+	matcher := newLoadRun(t, l, "shared", "archive", "match")
+	thinker := newLoadRun(t, l, "shared", "detect", "deliver")
+	matcher.write("rules/visitor.yaml", visitorRule("10.0.0.0/8"))
+	if !matcher.app.loaded.look(t.Context(), true) {
+		t.Fatal(matcher.app.notes())
+	}
+	if err := l.client.Send(t.Context(), traffic.TopicNginx, []kafka.Message{{Value: []byte(`10.1.2.3 - - [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`)}}); err != nil {
+		t.Fatal(err)
+	}
+	waits := &thinker.app.stats.detect.RuleWaits
+	until(t, "the hit is waited for", func() bool { return waits.Load() > 0 })
+	thinker.write("rules/visitor.yaml", visitorRule("10.0.0.0/8"))
+	until(t, "the alert is there", func() bool {
+		list, err := thinker.app.book.Alerts(t.Context(), incidents.AlertFilter{Rule: "visitor"})
+		return err == nil && len(list) == 1
+	})
+	if n := thinker.app.stats.detect.StaleRule.Load(); n != 0 {
+		t.Errorf("%d hits were left out", n)
+	}
+	for _, r := range []*loadRun{matcher, thinker} {
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// visitorRule alerts at every request of a network.
+func visitorRule(network string) string {
+	return fmt.Sprintf("id: visitor\ntitle: Visitor\nsource: {dataset: [nginx.access]}\nwhere: source.ip in cidr(%q)\nseverity: low\nalert: {title: \"{{source.ip}}\", incident_by: [source.ip]}\n", network)
+}
+
 const ownRule = `id: own-requests
 title: Requests of one address
 source: {dataset: [nginx.access]}
@@ -44,10 +97,10 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	t.Parallel()
 	l := newLogWriter(t)
-	rough := newLoadRun(t, l, "rough")
+	rough := newLoadRun(t, l, "rough", allRoles[:]...)
 	rough.change(l)
 	rough.finish()
-	calm := newLoadRun(t, l, "calm")
+	calm := newLoadRun(t, l, "calm", allRoles[:]...)
 	calm.finish()
 
 	loads, failures := rough.app.stats.generation.Loads.Load(), rough.app.stats.generation.Failures.Load()
@@ -127,7 +180,7 @@ type loadRun struct {
 	during int      // how many generations came into force while there was something to read
 }
 
-func newLoadRun(t *testing.T, l *logWriter, name string) *loadRun {
+func newLoadRun(t *testing.T, l *logWriter, group string, roles ...string) *loadRun {
 	t.Helper()
 	r := &loadRun{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
 	for _, sub := range []string{"rules", "datasets", "lists"} {
@@ -137,10 +190,11 @@ func newLoadRun(t *testing.T, l *logWriter, name string) *loadRun {
 	}
 	r.write("rules/own.yaml", ownRule)
 	c := defaultConfig()
-	c.Kafka.Brokers, c.Kafka.Topics, c.Kafka.Group = []string{l.broker.Addr()}, l.topics, name
-	c.Kafka.Session, c.Kafka.HitsTopic, c.Kafka.DeadLetters = 6*time.Second, name+".hits", name+".dead"
+	c.Kafka.Brokers, c.Kafka.Topics, c.Kafka.Group = []string{l.broker.Addr()}, l.topics, group
+	c.Kafka.Session, c.Kafka.HitsTopic, c.Kafka.DeadLetters = 6*time.Second, group+".hits", group+".dead"
 	c.Tenant.Header = traffic.TenantHeader
 	c.Rules.Dirs, c.Rules.Lists, c.Datasets.Dirs = []string{filepath.Join(r.dir, "rules")}, []string{filepath.Join(r.dir, "lists")}, []string{filepath.Join(r.dir, "datasets")}
+	c.Roles = roles
 	c.Reload.Every = 0 // the test says when
 	c.Archive.Local = &LocalArchiveConfig{Dir: filepath.Join(r.dir, "archive"), Every: time.Second}
 	c.Store.Path = filepath.Join(r.dir, "klaxon.db")
@@ -170,7 +224,6 @@ func (r *loadRun) read() int64 { return r.app.stats.match.Records.Load() }
 // that do not load.
 func (r *loadRun) change(l *logWriter) {
 	r.t.Helper()
-	const visitor = "id: visitor\ntitle: Visitor\nmode: shadow\nsource: {dataset: [nginx.access]}\nwhere: source.ip in list(\"visitors\")\nseverity: low\nalert: {title: \"{{source.ip}}\", incident_by: [source.ip]}\n"
 	const dataset = "dataset: visitor.log\nclaim: {topic: [\"visitor.*\"]}\nparse: json\nfields: {visitor.name: keyword}\nmap: {visitor.name: name}\ntests:\n  - line: '{\"name\":\"a\"}'\n    expect: {visitor.name: a}\n"
 	for i := 0; l.made < reloadRecords; i++ {
 		written, before := make(chan error, 1), r.read()
@@ -181,7 +234,7 @@ func (r *loadRun) change(l *logWriter) {
 		case 1:
 			r.write("lists/visitors.txt", fmt.Sprintf("192.0.2.%d\n", i%250))
 			r.write("datasets/visitor.yaml", dataset)
-			r.write("rules/visitor.yaml", visitor)
+			r.write("rules/visitor.yaml", strings.Replace(visitorRule("10.0.0.0/8"), `in cidr("10.0.0.0/8")`, `in list("visitors")`, 1))
 		case 2:
 			r.write("rules/bad.yaml", "id: bad\nwhere: source.ipp ==\n")
 		case 3:
