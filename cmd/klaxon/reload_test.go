@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -319,4 +322,50 @@ func (r *loadRun) archived() []string {
 		r.t.Error("a document is there twice")
 	}
 	return out
+}
+
+// TestSIGHUP runs klaxon as a process of its own, which reads changed rules when it is told to, and ends well afterwards.
+func TestSIGHUP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs klaxon as a process")
+	}
+	t.Parallel()
+	l, dir := newLogWriter(t), t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("own.yaml", ownRule)
+	write("klaxon.conf", fmt.Sprintf("version: 1\nkafka: {brokers: [%q], topics: [%s], session: 6s}\narchive: {local: {dir: archive}}\nstore: {path: klaxon.db}\nrules: {dirs: [.]}\nreload: {every: never}\nadmin: {listen: \"127.0.0.1:0\"}\n",
+		l.broker.Addr(), strings.Join(l.topics, ", ")))
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Args = []string{"klaxon", "run", "-c", filepath.Join(dir, "klaxon.conf")} // the test's binary is klaxon under that name
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewScanner(stderr)
+	waitFor(t, lines, `"loop":"match"`)
+	write("more.yaml", visitorRule("10.0.0.0/8"))
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, lines, `"rules_added":["visitor"]`)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, lines, `"message":"stopped"`)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
