@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -268,20 +267,4 @@ func (c *Client) topic(ctx context.Context, name string) (topicMeta, error) {
 		return topicMeta{}, fmt.Errorf("topic %s: %w", name, ErrUnknownTopic)
 	}
 	return found[i], found[i].err()
-}
-
-// Topics returns the names of all topics but Kafka's own, sorted.
-func (c *Client) Topics(ctx context.Context) ([]string, error) {
-	found, err := c.metadata(ctx, nil)
-	if err != nil {
-		return nil, c.explained("list topics", err)
-	}
-	var names []string
-	for _, t := range found {
-		if !t.internal && !errors.Is(t.err(), ErrUnknownTopic) {
-			names = append(names, t.name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
 }

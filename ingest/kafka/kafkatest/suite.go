@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,15 +47,12 @@ func Suite(t *testing.T, brokers string) {
 
 func pingAndTopics(b *bench) {
 	b.must(b.client.Ping(b.ctx))
-	b.create(1, nil)
-	topics, err := b.client.Topics(b.ctx)
+	shape := b.create(2, nil)
+	topics, err := b.client.List(b.ctx)
 	b.must(err)
-	for _, name := range topics {
-		if name == b.topic {
-			return
-		}
+	if want := (kafka.Topic{Name: b.topic, ID: shape.ID, Partitions: 2}); !slices.Contains(topics, want) {
+		b.Errorf("%+v is not among %+v", want, topics)
 	}
-	b.Errorf("%s is not among %v", b.topic, topics)
 }
 
 func shape(b *bench) {
