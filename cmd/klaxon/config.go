@@ -64,7 +64,7 @@ var allRoles = [...]string{"archive", "match", "detect", "deliver"}
 
 func defaultConfig() Config {
 	return Config{
-		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
+		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, Create: true, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
 		Tenant:  TenantConfig{Default: "default"},
 		Rules:   RulesConfig{Shipped: true},
 		Store:   StoreConfig{Path: "data/klaxon.db"},

@@ -11,6 +11,8 @@ type Topic struct {
 	Name       string
 	ID         string // hexadecimal, "" where brokers are older than Kafka 2.8
 	Partitions int32
+	// Replication is how many brokers keep a copy of each partition; the least, where partitions differ.
+	Replication int32
 	// Internal says that the topic is Kafka's own, such as that of committed offsets. By convention names that begin with two
 	// underscores are: Confluent's, Debezium's and others' state lies there.
 	Internal bool
@@ -33,8 +35,4 @@ func (c *Client) List(ctx context.Context) ([]Topic, error) {
 	}
 	slices.SortFunc(out, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
-}
-
-func (t *topicMeta) topic() Topic {
-	return Topic{Name: t.name, ID: t.id, Partitions: int32(len(t.leaders)), Internal: t.internal || strings.HasPrefix(t.name, "__")}
 }

@@ -21,7 +21,7 @@ func TestListTellsEveryTopicSorted(t *testing.T) {
 		}
 		found[i].ID = ""
 	}
-	want := []Topic{{Name: "__state", Partitions: 1, Internal: true}, {Name: "logs.a", Partitions: 1}, {Name: "logs.b", Partitions: 3}}
+	want := []Topic{{Name: "__state", Partitions: 1, Replication: 1, Internal: true}, {Name: "logs.a", Partitions: 1, Replication: 1}, {Name: "logs.b", Partitions: 3, Replication: 1}}
 	if !slices.Equal(found, want) {
 		t.Errorf("found %v, want %v", found, want)
 	}

@@ -25,7 +25,7 @@ import (
 func Suite(t *testing.T, brokers string) {
 	t.Run("kafka", func(t *testing.T) { // returns when the parallel tests are done
 		for name, test := range map[string]func(*bench){
-			"ping and topics": pingAndTopics, "shape": shape, "partitioner": partitioner, "rebalance": rebalance, "recreated topic": recreated, "late topic": lateTopic,
+			"ping and topics": pingAndTopics, "shape": shape, "partitioner": partitioner, "rebalance": rebalance, "recreated topic": recreated, "late topic": lateTopic, "patterns": patterns,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -50,7 +50,7 @@ func pingAndTopics(b *bench) {
 	shape := b.create(2, nil)
 	topics, err := b.client.List(b.ctx)
 	b.must(err)
-	if want := (kafka.Topic{Name: b.topic, ID: shape.ID, Partitions: 2}); !slices.Contains(topics, want) {
+	if want := (kafka.Topic{Name: b.topic, ID: shape.ID, Partitions: 2, Replication: 1}); !slices.Contains(topics, want) {
 		b.Errorf("%+v is not among %+v", want, topics)
 	}
 }
