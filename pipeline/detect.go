@@ -61,16 +61,19 @@ type Detect struct {
 	MaxWait   time.Duration             // how old hits of rules that are not loaded may become before they are given up; 30 s
 	Store     ShardStore
 	HitsTopic string
-	Topics    []string // of the logs: one that is not among them any more must not hold time back
-	Clock     Clock
-	Log       *zap.Logger
-	Stats     *DetectStats
-	Applied   func() // told after a transaction that held alerts; may be nil
+	// Wanted says whether a topic of the logs is to be read. It is asked about one of which nothing came for Silence, and may ask the
+	// brokers: the answer to a question that cannot be decided now is yes.
+	Wanted  func(ctx context.Context, topic string) bool
+	Clock   Clock
+	Log     *zap.Logger
+	Stats   *DetectStats
+	Applied func() // told after a transaction that held alerts; may be nil
 
 	Checkpoint time.Duration // how often memory is written to the store; 30 s
 	Save       time.Duration // how often the offset of a shard without alerts is stored; 1 s
 	Timeout    time.Duration // of one transaction
 	Drain      time.Duration // how long the last transaction may take after the shards are lost
+	Silence    time.Duration // how long a topic may be silent before it is asked about; 30 s
 }
 
 // owned is one shard and its memory.
@@ -87,6 +90,7 @@ type owned struct {
 	pending []alert.Alert
 	newest  int64            // record time of the newest hit behind pending
 	counted map[string]int64 // what the memory had counted when it was last looked at
+	heard   heard
 }
 
 type detecting struct {
@@ -143,7 +147,7 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 		return nil, fmt.Errorf("cannot claim shard %d: %w", shard, err)
 	}
 	// Checkpoints are spread over time: all at once they would not fit one transaction.
-	o := &owned{Shard: s, source: p.Source, program: g.Program(), counted: map[string]int64{},
+	o := &owned{Shard: s, source: p.Source, program: g.Program(), counted: map[string]int64{}, heard: heard{last: map[string]*int64{}},
 		written: g.Clock().Add(-time.Duration(shard%hit.Shards) * g.Detect.Checkpoint / hit.Shards)}
 	switch {
 	case s.Next < 0: // begin at the earliest hit
@@ -173,7 +177,6 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 		if err == nil {
 			g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Stringer("memory", report))
 			o.memory, o.next = memory, at
-			g.forget(o)
 			return nil
 		}
 		g.Log.Error("cannot read a checkpoint, trying the one before", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Error(err))
@@ -183,16 +186,6 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 	}
 	g.Stats.Gaps.Add(1)
 	return nil
-}
-
-// forget lets go of topics that are read no longer.
-func (g *detecting) forget(o *owned) {
-	for _, topic := range o.memory.Waits() {
-		if !slices.Contains(g.Topics, topic) {
-			g.Log.Info("a topic is read no longer and does not hold time back any more", zap.Int32("shard", o.source.Partition), zap.String("topic", topic))
-			o.memory.Forget(topic)
-		}
-	}
 }
 
 // seed is the same whoever owns the shard, and nobody outside can know the id of the hits topic.
@@ -219,7 +212,7 @@ func (g *detecting) loop(ctx context.Context) error {
 			if now.Sub(lastSave) >= g.Save {
 				lastSave = now
 				g.commit(ctx)
-				g.tend()
+				g.tend(ctx)
 			}
 		}
 	}
@@ -259,6 +252,7 @@ func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
 		g.apply(o, &f)
 	}
 	o.next = max(o.next, b.Next)
+	o.heard.batch(b)
 	return len(o.pending) > 0
 }
 
@@ -266,6 +260,7 @@ func (g *detecting) apply(o *owned, f *hit.Frame) {
 	g.Stats.Frames.Add(1)
 	g.Stats.Hits.Add(len(f.Hits))
 	alerts := o.memory.Apply(f)
+	o.heard.frame(f, g.Clock().UnixMilli())
 	for i := range alerts {
 		if alerts[i].Revision == 1 {
 			g.Stats.Alerts.Add(1)
@@ -343,10 +338,10 @@ func (g *detecting) stored(writes []ShardWrite, now time.Time) {
 
 // tend looks after memories once in a while: topics that are read no longer are let go of, also when late frames of theirs came,
 // and what memories have counted is added up.
-func (g *detecting) tend() {
+func (g *detecting) tend(ctx context.Context) {
+	g.forget(ctx)
 	keys, bytes := int64(0), int64(0)
 	for _, o := range g.shards {
-		g.forget(o)
 		now := o.memory.Stats()
 		keys, bytes = keys+now["keys"], bytes+now["bytes"]
 		for name, c := range g.memoryCounters() {

@@ -408,8 +408,8 @@ func (s *memoryStore) Apply(_ context.Context, _ time.Time, writes []ShardWrite)
 
 func testDetect(t *testing.T, store *memoryStore) *Detect {
 	_, p := testGeneration(t)
-	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Topics: []string{"logs"}, Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
-		Checkpoint: 2 * time.Second, Save: time.Second, Timeout: time.Second, Drain: time.Second}
+	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Wanted: func(context.Context, string) bool { return true }, Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
+		Checkpoint: 2 * time.Second, Save: time.Second, Timeout: time.Second, Drain: time.Second, Silence: 30 * time.Second}
 }
 
 // shardBatches turns the frames of source records into batches of the shard that a key belongs to.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/internal/glob"
 )
 
 // Bounds on what one event may cost.
@@ -104,7 +105,7 @@ func (m *Matcher) route(dataset string) []*Rule {
 		if r.Mode == Disabled && r.variants == nil {
 			continue
 		}
-		if slices.ContainsFunc(r.globs, func(g string) bool { return globMatch(g, dataset) }) {
+		if slices.ContainsFunc(r.globs, func(g string) bool { return glob.Match(g, dataset) }) {
 			list = append(list, r)
 		}
 	}

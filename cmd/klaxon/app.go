@@ -111,7 +111,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.admin.close(context.WithoutCancel(ctx))
-	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Strings("topics", a.cfg.Kafka.Topics))
+	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Stringer("topics", a.cfg.logs()))
 	if !a.prepare(ctx) {
 		return nil
 	}
@@ -153,11 +153,15 @@ func (a *app) starting() {
 // prepare makes sure that brokers answer and klaxon's own topics are there. It tries until it succeeds or ctx ends, and says
 // meanwhile what is wrong.
 func (a *app) prepare(ctx context.Context) bool {
+	told := map[string]bool{}
 	return a.insist(ctx, "kafka", func(ctx context.Context) error {
 		if err := a.client.Ping(ctx); err != nil {
 			return err
 		}
-		return a.ensureTopics(ctx)
+		if err := a.ensureTopics(ctx); err != nil {
+			return err
+		}
+		return a.inspectTopics(ctx, told)
 	})
 }
 
@@ -184,43 +188,10 @@ func (a *app) insist(ctx context.Context, part string, act func(context.Context)
 	}
 }
 
-// Settings of klaxon's own topics.
-const (
-	deadLetterPartitions = 4
-	alertPartitions      = 8
-	// Dead letters hold whole records of any size that a source topic takes, with headers on top, and are the only copy of what was
-	// in them once the source has forgotten it.
-	maxMessageBytes     = "4194304"
-	deadLetterRetention = "2592000000" // 30 days
-)
-
-func (a *app) ensureTopics(ctx context.Context) error {
-	k := a.cfg.Kafka
-	specs := []kafka.TopicSpec{
-		{Name: k.HitsTopic, Partitions: hitShards, Replication: k.Replication, Config: map[string]string{
-			"retention.ms": fmt.Sprint(k.Retention.Milliseconds()), "cleanup.policy": "delete", "compression.type": "producer", "max.message.bytes": maxMessageBytes}},
-		{Name: k.DeadLetters, Partitions: deadLetterPartitions, Replication: k.Replication, Config: map[string]string{
-			"cleanup.policy": "delete", "max.message.bytes": maxMessageBytes, "retention.ms": deadLetterRetention}},
-	}
-	if a.cfg.Deliver.AlertsTopic != "" {
-		specs = append(specs, kafka.TopicSpec{Name: a.cfg.Deliver.AlertsTopic, Partitions: alertPartitions, Replication: k.Replication, Config: map[string]string{"cleanup.policy": "delete"}})
-	}
-	for _, s := range specs {
-		_, err := a.client.EnsureTopic(ctx, s)
-		var count *kafka.PartitionCountError
-		if errors.As(err, &count) && s.Name != k.HitsTopic {
-			continue // only the shards' number matters
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // start starts the loops of the process's roles. The first answer waits for those that read Kafka, the second ends delivery.
 func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDelivering func()) {
 	reading = &sync.WaitGroup{}
+	reading.Go(func() { a.tendTopics(ctx) })
 	if a.has("archive") {
 		for _, s := range a.sinks {
 			reading.Go(func() { a.runArchive(ctx, s) })
@@ -250,7 +221,7 @@ func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDeliverin
 }
 
 // consume joins a group and runs loop for each claim, with the part's state kept for /readyz.
-func (a *app) consume(ctx context.Context, part, group string, topics []string, loop func(context.Context, *kafka.Claim) error) {
+func (a *app) consume(ctx context.Context, part, group string, topics kafka.Selection, loop func(context.Context, *kafka.Claim) error) {
 	cfg := kafka.GroupConfig{ID: a.cfg.Kafka.Group + "." + group, Topics: topics, Session: a.cfg.Kafka.Session, Budget: int64(a.cfg.Limits.FetchBytes),
 		OnError: func(err error) {
 			a.state.tell(part, err.Error())
@@ -273,13 +244,13 @@ func (a *app) drain() time.Duration { return pipeline.Drain(a.cfg.Kafka.Session)
 func (a *app) runMatch(ctx context.Context) {
 	m := &pipeline.Match{Generation: a.loaded.generation, Producer: a.client, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now, Log: a.log, Stats: &a.stats.match,
 		Tick: time.Second, Idle: a.cfg.Detect.Idle, Commit: time.Second, MaxQueue: a.cfg.Limits.QueueBytes, Drain: a.drain()}
-	a.consume(ctx, "match", "match", a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return m.Run(ctx, c) })
+	a.consume(ctx, "match", "match", a.cfg.logs(), func(ctx context.Context, c *kafka.Claim) error { return m.Run(ctx, c) })
 }
 
 func (a *app) runDetect(ctx context.Context) {
-	d := &pipeline.Detect{Program: a.loaded.program, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Topics: a.cfg.Kafka.Topics, Clock: time.Now,
-		Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain()}
-	a.consume(ctx, "detect", "detect", []string{a.cfg.Kafka.HitsTopic}, func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
+	d := &pipeline.Detect{Program: a.loaded.program, Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Wanted: a.wanted, Clock: time.Now,
+		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain(), Silence: 30 * time.Second}
+	a.consume(ctx, "detect", "detect", kafka.Select(a.cfg.Kafka.HitsTopic), func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
 }
 
 // runArchive runs the archive loop of one sink.
@@ -290,7 +261,7 @@ func (a *app) runArchive(ctx context.Context, s archiveSink) {
 	}
 	loop := &pipeline.Archive{Generation: a.loaded.generation, NewSink: s.open, Sender: a.client, DeadLetters: a.cfg.Kafka.DeadLetters, Undecodable: s.first, Clock: time.Now, Log: a.log,
 		Stats: a.stats.archive[s.name], Every: s.every, MaxDocuments: s.documents, MaxBytes: 8 << 20, MaxHeld: a.cfg.Limits.FetchBytes / 2, Drain: a.drain()}
-	a.consume(ctx, part, part, a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
+	a.consume(ctx, part, part, a.cfg.logs(), func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
 }
 
 // states is what /readyz says of each part: "" is ready.

@@ -65,7 +65,7 @@ var allRoles = [...]string{"archive", "match", "detect", "deliver"}
 
 func defaultConfig() Config {
 	return Config{
-		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
+		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, Create: true, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
 		Tenant:  TenantConfig{Default: "default"},
 		Rules:   RulesConfig{Shipped: true},
 		Reload:  ReloadConfig{Every: 10 * time.Second, Wait: 30 * time.Second},

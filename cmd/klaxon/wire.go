@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -18,66 +15,10 @@ import (
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/klaxonhq/klaxon/sinks/alertstopic"
 	"github.com/klaxonhq/klaxon/sinks/webhook"
-	"github.com/segmentio/kafka-go/sasl"
-	saslplain "github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 	"go.uber.org/zap"
 )
 
 const hitShards = hit.Shards
-
-// kafkaConfig is how to reach the brokers.
-func kafkaConfig(c KafkaConfig, log *zap.Logger) (kafka.Config, error) {
-	out := kafka.Config{Brokers: c.Brokers, ClientID: "klaxon", Log: log}
-	if c.TLS != nil {
-		t, err := tlsConfig(c.TLS)
-		if err != nil {
-			return out, fmt.Errorf("kafka.tls: %w", err)
-		}
-		out.TLS = t
-	}
-	if c.SASL == nil {
-		return out, nil
-	}
-	m, err := mechanism(c.SASL)
-	if err != nil {
-		return out, fmt.Errorf("kafka.sasl: %w", err)
-	}
-	out.SASL = m
-	return out, nil
-}
-
-func mechanism(c *SASLConfig) (sasl.Mechanism, error) {
-	switch c.Mechanism {
-	case "SCRAM-SHA-256":
-		return scram.Mechanism(scram.SHA256, c.Username, c.Password)
-	case "SCRAM-SHA-512":
-		return scram.Mechanism(scram.SHA512, c.Username, c.Password)
-	}
-	return saslplain.Mechanism{Username: c.Username, Password: c.Password}, nil
-}
-
-func tlsConfig(c *TLSConfig) (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read ca_file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file %s holds no certificate in PEM form", c.CAFile)
-		}
-	}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the client certificate: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
-}
 
 // shardStore gives the book to the detect loop, which knows no incidents.
 type shardStore struct{ book *incidents.Book }

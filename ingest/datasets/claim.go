@@ -7,6 +7,7 @@ import (
 
 	"github.com/klaxonhq/klaxon/ingest/decode"
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/glob"
 )
 
 // claimSpec is what a unit says about the records that are its own.
@@ -159,9 +160,9 @@ func tie(at nameAt, what string, other *Dataset) {
 }
 
 func (c *claims) addTopic(t nameAt, d *Dataset) {
-	n := topicClaim{glob: t.name, at: t, d: d, exact: !strings.ContainsAny(t.name, "*?"), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
+	n := topicClaim{glob: t.name, at: t, d: d, exact: !glob.Is(t.name), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
 	for _, o := range c.topics {
-		if o.d != d && o.exact == n.exact && o.bytes == n.bytes && globsMeet(o.glob, n.glob) {
+		if o.d != d && o.exact == n.exact && o.bytes == n.bytes && glob.Meet(o.glob, n.glob) {
 			t.node.Errorf("the topics %s may be claimed by the dataset %s too, as %s", t.name, o.d.Name, o.glob).Hint("let one of them be longer, or name a topic without *")
 			return
 		}
@@ -224,7 +225,7 @@ func onlyOne(have, d *Dataset, u *Unit) *Dataset {
 // topic is the dataset that claims a topic, or nil.
 func (c *claims) topic(name string) *Dataset {
 	for i := range c.topics {
-		if globMatch(c.topics[i].glob, name) {
+		if glob.Match(c.topics[i].glob, name) {
 			return c.topics[i].d
 		}
 	}
@@ -295,53 +296,4 @@ func (c *claims) line(m *decode.Match, s string) *Dataset {
 		}
 	}
 	return nil
-}
-
-// globMatch matches a name against a glob: `*` is any run of characters, `?` any one byte.
-func globMatch(glob, name string) bool {
-	star, from := -1, 0
-	g, n := 0, 0
-	for n < len(name) {
-		switch {
-		case g < len(glob) && glob[g] == '*':
-			star, from = g, n
-			g++
-		case g < len(glob) && (glob[g] == '?' || glob[g] == name[n]):
-			g++
-			n++
-		case star >= 0:
-			from++
-			g, n = star+1, from
-		default:
-			return false
-		}
-	}
-	for g < len(glob) && glob[g] == '*' {
-		g++
-	}
-	return g == len(glob)
-}
-
-// globsMeet says whether some name fits both globs.
-func globsMeet(a, b string) bool {
-	seen := make(map[[2]int]bool)
-	var meet func(i, j int) bool
-	meet = func(i, j int) bool {
-		if seen[[2]int{i, j}] {
-			return false
-		}
-		seen[[2]int{i, j}] = true
-		switch {
-		case i == len(a) && j == len(b):
-			return true
-		case i < len(a) && a[i] == '*':
-			return meet(i+1, j) || j < len(b) && meet(i, j+1)
-		case j < len(b) && b[j] == '*':
-			return meet(i, j+1) || i < len(a) && meet(i+1, j)
-		case i < len(a) && j < len(b) && (a[i] == b[j] || a[i] == '?' || b[j] == '?'):
-			return meet(i+1, j+1)
-		}
-		return false
-	}
-	return meet(0, 0)
 }

@@ -188,23 +188,6 @@ func TestHeaderBeatsTopicBeatsShape(t *testing.T) {
 	}
 }
 
-func TestGlobs(t *testing.T) {
-	for _, c := range []struct {
-		glob, name string
-		fits       bool
-	}{{"a*", "a", true}, {"a*", "ba", false}, {"*a", "ba", true}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "axxcyyb", false}, {"a", "a", true}, {"", "", true}, {"*", "", true}} {
-		if globMatch(c.glob, c.name) != c.fits {
-			t.Errorf("%s on %s", c.glob, c.name)
-		}
-		if c.fits && !globsMeet(c.glob, c.name) {
-			t.Errorf("%s and %s meet", c.glob, c.name)
-		}
-	}
-	if globsMeet("a*b", "a*c") || !globsMeet("a*", "*b") || !globsMeet("a?", "?b") {
-		t.Error("globs that meet")
-	}
-}
-
 func TestReplace(t *testing.T) {
 	one := "dataset: a\ntitle: one\nparse: json" + tests
 	set, list := load(t, map[string]string{"a.yaml": one}, map[string]string{"mine.yaml": "replace: true\n" + strings.Replace(one, "one", "two", 1)})

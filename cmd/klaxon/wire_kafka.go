@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/klaxonhq/klaxon/ingest/kafka"
+	"github.com/klaxonhq/klaxon/internal/certs"
+	"github.com/segmentio/kafka-go/sasl"
+	saslplain "github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+	"go.uber.org/zap"
+)
+
+// kafkaConfig is how to reach the brokers.
+func kafkaConfig(c KafkaConfig, log *zap.Logger) (kafka.Config, error) {
+	out := kafka.Config{Brokers: c.Brokers, ClientID: "klaxon", Log: log}
+	if c.TLS != nil {
+		source, err := certs.Open(certs.Files{CA: c.TLS.CAFile, Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ServerName: c.TLS.ServerName}, func(err error) {
+			log.Error("cannot use the certificates for kafka as they are now; those from before stay in use", zap.Error(err))
+		})
+		if err != nil {
+			return out, fmt.Errorf("kafka.tls: %w", err)
+		}
+		out.TLS, out.Principal = source.Config, source.Subject()
+	}
+	if c.SASL == nil {
+		return out, nil
+	}
+	m, err := mechanism(c.SASL)
+	if err != nil {
+		return out, fmt.Errorf("kafka.sasl: %w", err)
+	}
+	out.SASL, out.Principal = m, c.SASL.Username
+	return out, nil
+}
+
+func mechanism(c *SASLConfig) (sasl.Mechanism, error) {
+	switch c.Mechanism {
+	case "SCRAM-SHA-256":
+		return scram.Mechanism(scram.SHA256, c.Username, c.Password)
+	case "SCRAM-SHA-512":
+		return scram.Mechanism(scram.SHA512, c.Username, c.Password)
+	}
+	return saslplain.Mechanism{Username: c.Username, Password: c.Password}, nil
+}
