@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,14 +187,30 @@ func (r configReader) secret(m *diag.Map, key string) string {
 	if !file.Exists() {
 		return direct.Text()
 	}
-	data, err := os.ReadFile(r.path(file))
+	return r.secretFile(file)
+}
+
+// secrets reads several that are given like one.
+func (r configReader) secrets(m *diag.Map, key string) []string {
+	var out []string
+	for _, n := range m.Get(key).OneOrMany() {
+		out = append(out, n.Text())
+	}
+	for _, n := range m.Get(key + "_file").OneOrMany() {
+		out = append(out, r.secretFile(n))
+	}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" }) // which was reported
+}
+
+func (r configReader) secretFile(n diag.Node) string {
+	data, err := os.ReadFile(r.path(n))
 	if err != nil {
-		file.Errorf("cannot read the secret: %s", err).Hint("the file holds nothing but the secret")
+		n.Errorf("cannot read the secret: %s", err).Hint("the file holds nothing but the secret")
 		return ""
 	}
 	s := strings.TrimRight(string(data), "\r\n")
 	if s == "" {
-		file.Errorf("names an empty file")
+		n.Errorf("names an empty file").Hint("the file holds nothing but the secret")
 	}
 	return s
 }

@@ -123,6 +123,8 @@ func (s *stats) metrics() []metric {
 			metric{name: "klaxon_deliver_delivered_total", help: "Messages that the destination took.", labels: l, counter: &d.Delivered},
 			metric{name: "klaxon_deliver_failures_total", help: "Tries that failed.", labels: l, counter: &d.Failures},
 			metric{name: "klaxon_deliver_parked_total", help: "Messages that the destination refused for good.", labels: l, counter: &d.Parked},
+			metric{name: "klaxon_deliver_breaker_open", help: "1 while the destination counts as down and is left alone, else 0.", labels: l, gauge: &d.BreakerOpen},
+			metric{name: "klaxon_deliver_breaks_total", help: "Times that the destination failed so often that it was left alone.", labels: l, counter: &d.Breaks},
 			metric{name: "klaxon_deliver_due_messages", help: "Messages that are due and not delivered.", labels: l, gauge: &d.Waiting},
 			metric{name: "klaxon_deliver_last_delivery_time_seconds", help: "When the destination last took a message, Unix time.", labels: l, gauge: &d.LastDelivery, seconds: true},
 		)

@@ -69,7 +69,7 @@ func (a *app) wireElasticsearch(c *ElasticsearchConfig) error {
 	a.templates = templates
 	a.addSink(archiveSink{name: "elasticsearch", every: c.Every, documents: 5_000, prepare: templates.ensure,
 		open: func() (pipeline.ArchiveSink, error) { return client.NewSink(), nil }})
-	a.told = append(a.told, destination{incidents.Destination{Name: "elasticsearch", Types: []string{incidents.TypeAlert}, Shadow: true}, alertIndex{client, templates}})
+	a.told = append(a.told, destination{Destination: incidents.Destination{Name: "elasticsearch", Types: []string{incidents.TypeAlert}, Shadow: true}, notifier: alertIndex{client, templates}})
 	return nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/klaxonhq/klaxon/ingest/kafka"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/klaxonhq/klaxon/sinks/alertstopic"
-	"github.com/klaxonhq/klaxon/sinks/webhook"
 	"go.uber.org/zap"
 )
 
@@ -44,19 +43,24 @@ func (s shardStore) Apply(ctx context.Context, now time.Time, writes []pipeline.
 type destination struct {
 	incidents.Destination
 	notifier incidents.Notifier
+	rate     pipeline.Rate // 0: no bound
 }
 
 // wireDestinations makes the destinations that the configuration names.
 func (a *app) wireDestinations() error {
 	if t := a.cfg.Deliver.AlertsTopic; t != "" {
-		a.told = append(a.told, destination{incidents.Destination{Name: "alerts-topic", Types: []string{incidents.TypeAlert}, Shadow: true}, alertstopic.New(producer{a.client}, t)})
+		a.told = append(a.told, destination{Destination: incidents.Destination{Name: "alerts-topic", Types: []string{incidents.TypeAlert}, Shadow: true},
+			notifier: alertstopic.New(producer{a.client}, t)})
 	}
 	for _, w := range a.cfg.Deliver.Webhooks {
-		n, err := webhook.New(webhook.Config{URL: w.URL, Secret: w.Secret, Source: "klaxon"})
-		if err != nil {
+		if err := a.wireWebhook(w); err != nil {
 			return fmt.Errorf("deliver.webhooks: %s: %w", w.Name, err)
 		}
-		a.told = append(a.told, destination{incidents.Destination{Name: "webhook." + w.Name, Types: w.Send}, n})
+	}
+	for _, s := range a.cfg.Deliver.Slack {
+		if err := a.wireSlack(s); err != nil {
+			return fmt.Errorf("deliver.slack: %s: %w", s.Name, err)
+		}
 	}
 	for _, d := range a.told {
 		a.wake[d.Name] = make(chan struct{}, 1)
@@ -103,7 +107,7 @@ func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
 	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: a.book, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject },
-		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second}
+		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second, Rate: d.rate}
 }
 
 func (a *app) runDeliver(ctx context.Context, d destination) { a.delivery(d).Run(ctx) }

@@ -15,9 +15,7 @@ import (
 func kafkaConfig(c KafkaConfig, log *zap.Logger) (kafka.Config, error) {
 	out := kafka.Config{Brokers: c.Brokers, ClientID: "klaxon", Log: log}
 	if c.TLS != nil {
-		source, err := certs.Open(certs.Files{CA: c.TLS.CAFile, Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ServerName: c.TLS.ServerName}, func(err error) {
-			log.Error("cannot use the certificates for kafka as they are now; those from before stay in use", zap.Error(err))
-		})
+		source, err := certificates("kafka", c.TLS, log)
 		if err != nil {
 			return out, fmt.Errorf("kafka.tls: %w", err)
 		}
@@ -32,6 +30,13 @@ func kafkaConfig(c KafkaConfig, log *zap.Logger) (kafka.Config, error) {
 	}
 	out.SASL, out.Principal = m, c.SASL.Username
 	return out, nil
+}
+
+// certificates is the TLS of one section of the configuration, which follows its files.
+func certificates(section string, c *TLSConfig, log *zap.Logger) (*certs.Source, error) {
+	return certs.Open(certs.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile, ServerName: c.ServerName}, func(err error) {
+		log.Error("cannot use certificates as they are now; those from before stay in use", zap.String("for", section), zap.Error(err))
+	})
 }
 
 func mechanism(c *SASLConfig) (sasl.Mechanism, error) {

@@ -60,6 +60,17 @@ func (s *Source) Config() *tls.Config {
 	return s.current
 }
 
+// Lasting is a configuration for a client that takes one for good: its own certificate follows the files, whom it trusts does not.
+func (s *Source) Lasting() *tls.Config {
+	c := s.Config().Clone()
+	if len(c.Certificates) == 0 {
+		return c
+	}
+	c.Certificates = nil
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.Config().Certificates[0], nil }
+	return c
+}
+
 // Subject is the distinguished name of the client's certificate, which brokers know it by; "" where there is none.
 func (s *Source) Subject() string {
 	for _, c := range s.Config().Certificates {

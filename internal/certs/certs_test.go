@@ -66,6 +66,23 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	}
 }
 
+func TestLastingFollowsTheClientsCertificate(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(write(t, dir, "first"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasting := s.Lasting()
+	write(t, dir, "second")
+	pair, err := lasting.GetClientCertificate(nil)
+	if err != nil || pair.Leaf.Subject.CommonName != "second" || lasting.Certificates != nil || lasting.RootCAs == nil {
+		t.Errorf("%+v, %v", pair, err)
+	}
+	if s, err = Open(Files{}, nil); err != nil || s.Lasting().GetClientCertificate != nil {
+		t.Errorf("a client without a certificate: %v", err)
+	}
+}
+
 func TestFilesThatBreakLeaveTheOldOnesInUse(t *testing.T) {
 	dir := t.TempDir()
 	files := write(t, dir, "first")
