@@ -31,7 +31,9 @@ type rulesTestCmd struct {
 
 // Run runs the tests inside the rules.
 func (c *rulesTestCmd) Run(std streams) error {
-	g, err := (&unitFlags{DatasetDir: c.DatasetDir, RuleDir: c.Dir, ListDir: c.ListDir, NoShipped: c.NoShipped}).load(std)
+	from := (&unitFlags{DatasetDir: c.DatasetDir, RuleDir: c.Dir, ListDir: c.ListDir, NoShipped: c.NoShipped}).sources()
+	from.asWritten = true
+	g, err := loadOrPrint(from, std)
 	if err != nil {
 		return err
 	}
@@ -98,12 +100,15 @@ type rulesLintCmd struct {
 	JSON       bool     `help:"Print JSON lines."`
 }
 
+// endsSoon is how long before its end an exception or override is pointed at.
+const endsSoon = 14 * 24 * time.Hour
+
 // Run reports mistakes and what is likely wrong.
 func (c *rulesLintCmd) Run(std streams) error {
 	flags := unitFlags{DatasetDir: c.DatasetDir, RuleDir: c.Dir, ListDir: c.ListDir, NoShipped: c.NoShipped}
 	g, list := load(flags.sources())
 	if g != nil {
-		list = append(list, rules.Lint(g.Rules)...)
+		list = append(list, rules.Lint(g.Rules, time.Now(), endsSoon)...)
 	}
 	list.Sort()
 	if err := printDiagnostics(std.out, list, c.JSON); err != nil {
