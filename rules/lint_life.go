@@ -18,8 +18,8 @@ func (l *linter) exception(r *Rule, file string, line int, path string, x Except
 
 func (l *linter) override(r *Rule, o Override) {
 	for i, x := range o.Except {
-		if x.Until == 0 {
-			x.Until = o.Until // it ends with its override
+		if x.Until == 0 && o.Until != 0 {
+			continue // it ends with its override
 		}
 		l.exception(r, o.File, o.Line, fmt.Sprintf("set.except[%d]", i), x)
 	}
