@@ -155,6 +155,8 @@ type Dataset struct {
 	Name string
 	// JSON says that its records are JSON; Syslog and Docker, which envelopes it removes where they are present.
 	JSON, Syslog, Docker bool
+	// Shares says that of what it claims by topic or header, the records of a syslog program that another dataset claims are the other's.
+	Shares bool
 
 	index     int
 	schema    *event.Schema
