@@ -3,6 +3,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -140,12 +141,16 @@ func (n *Normalizer) record(d *datasets.Dataset, rec *event.Record, e *event.Eve
 	n.rec, n.index, n.has, n.millis = rec, 0, false, 0
 	data := bytes.TrimPrefix(rec.Value, []byte("\xef\xbb\xbf"))
 	n.valid, n.nul = utf8.Valid(data), bytes.IndexByte(data, 0) >= 0
-	if d == nil {
+	claimed := d == nil
+	if claimed {
 		d = n.claim(rec)
 	}
 	body := n.unwrap(d, decode.TrimLine(data))
-	if d == nil {
+	switch {
+	case d == nil:
 		d = n.shape(body)
+	case d.Shares && claimed && n.has:
+		d = cmp.Or(n.set.ByProgram(n.syslog.Program), d)
 	}
 	switch {
 	case d != nil && d.JSON && decode.LooksJSON(body):

@@ -39,6 +39,7 @@ id: root
 title: Root
 source: {dataset: json}
 where: user.name == "root"
+except: [{where: 'source.ip == "192.0.2.99"', why: the console}]
 severity: low
 alert: {title: "root from {{source.ip}}", incident_by: [source.ip]}
 `
@@ -358,6 +359,49 @@ func TestMatchCommitsBehindAcknowledgedFrames(t *testing.T) {
 		}
 		if got, want := log.hits(t), map[string]int{"guessing 192.0.2.1": 2, "guessing 192.0.2.2": 1}; !maps.Equal(got, want) {
 			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestMatchCountsByRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memoryLog{shards: map[int32][][]byte{}}
+		m := testMatch(t, log)
+		first, second := m.Generation(), testMatch(t, log).Generation()
+		swapped := false
+		m.Generation = func() *Generation {
+			if swapped {
+				return second
+			}
+			return first
+		}
+		const root, hidden, keyless = `{"user":{"name":"root"},"source":{"ip":"192.0.2.1"}}`, `{"user":{"name":"root"},"source":{"ip":"192.0.2.99"}}`, `{"event":{"action":"login","outcome":"failure"}}`
+		claim := &fakeClaim{source: testSource, batches: []*event.Batch{batchOf(0, time.Now(), root, hidden, hidden, keyless, failure("192.0.2.1"))}}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx, claim) }()
+		time.Sleep(3 * time.Second)
+		counts := func() map[string]RuleCounts {
+			out := map[string]RuleCounts{}
+			m.Stats.Rules.Each(func(id string, c RuleCounts) { out[id] = c })
+			return out
+		}
+		want := map[string]RuleCounts{"root": {Matched: 1, Excepted: 2}, "guessing": {Matched: 2, Keyless: 1}}
+		if got := counts(); !maps.Equal(got, want) {
+			t.Errorf("%+v", got)
+		}
+		claim.mu.Lock() // the counters go on, whatever worker counts
+		swapped = true
+		claim.batches = append(claim.batches, batchOf(5, time.Now(), root, hidden))
+		claim.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		want["root"] = RuleCounts{Matched: 2, Excepted: 3}
+		if got := counts(); !maps.Equal(got, want) {
+			t.Errorf("%+v", got)
 		}
 	})
 }

@@ -15,6 +15,7 @@ type MatchStats struct {
 	Skipped                                                                                          Counter // records that were gone from the log before they were read
 	HitsDropped                                                                                      Counter // hits that no frame could hold, or that the hits topic refused
 	Lag, QueuedBytes                                                                                 Gauge
+	Rules                                                                                            RuleStats // brought up to date at every tick
 }
 
 // Match is the match loop: by source partition, remembering nothing. Each hit goes to the hits topic, in the shard of its key.
@@ -65,6 +66,7 @@ func (m *Match) Run(ctx context.Context, claim Claim) error {
 	defer kill()
 	go g.sender.run(sendCtx, stop)
 	g.loop(ctx)
+	g.countRules()
 	close(stop)
 	limit := time.AfterFunc(m.Drain, kill)
 	<-g.sender.done
@@ -89,6 +91,7 @@ func (g *matching) loop(ctx context.Context) {
 		if now.Sub(lastTick) >= g.Tick && g.sender.size() <= g.MaxQueue {
 			lastTick = now
 			g.tick()
+			g.countRules()
 		}
 		g.sender.flush()
 		if now.Sub(lastCommit) >= g.Match.Commit {
@@ -117,6 +120,7 @@ func (g *matching) batch(b *event.Batch) {
 		return
 	}
 	if now := g.Generation(); now != g.of {
+		g.countRules()
 		g.of, g.worker = now, NewWorker(now)
 	}
 	u := &unit{next: b.Next}
@@ -147,6 +151,13 @@ func (g *matching) count(c WorkerCounts) {
 	s.Hits.Add(c.Hits)
 	s.SamplesCut.Add(c.Cut)
 	s.HitsDropped.Add(c.Dropped)
+}
+
+// countRules tells what became of each rule's events. It is not done with every batch, because there may be thousands of rules.
+func (g *matching) countRules() {
+	if g.worker != nil {
+		g.worker.countRules(&g.Stats.Rules)
+	}
 }
 
 // tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches

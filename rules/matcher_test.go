@@ -305,7 +305,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		set, d := load(t, text, Options{})
 		_ = d.String()
-		Lint(set)
+		Lint(set, lintTime, time.Hour)
 		m := set.NewMatcher()
 		e := event.New(set.Schema())
 		for _, r := range set.Rules() {

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
 )
@@ -196,5 +195,10 @@ func texts(n diag.Node) []string {
 	return out
 }
 
-// endOfDay is the first instant after a day, Unix milliseconds.
-func endOfDay(day time.Time) int64 { return day.AddDate(0, 0, 1).UnixMilli() }
+// lastDay reads the last day on which something holds, as the first instant after it, Unix milliseconds; 0 where there is none.
+func lastDay(n diag.Node) int64 {
+	if day := n.Date(); !day.IsZero() {
+		return day.AddDate(0, 0, 1).UnixMilli()
+	}
+	return 0
+}

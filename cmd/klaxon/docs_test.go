@@ -86,6 +86,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	s := newStats()
 	s.archive["x"], s.deliver["x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
+	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
 	reg, err := s.registry()
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type sources struct {
 	proxies                []netip.Prefix
 	recordBytes            int
 	limits                 detectors.Limits
+	asWritten              bool // overrides are left out, for the tests inside rules
 }
 
 // loaded is one generation: everything that decides what becomes of an event, compiled together.
@@ -93,7 +94,11 @@ func load(s sources) (*loaded, diag.List) {
 	g.Schema = schema
 	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists})
 	list = append(list, more...)
-	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
+	ruleOptions := rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls(), AsWritten: s.asWritten}
+	if g.datasets != nil {
+		ruleOptions.Catalog = g.datasets
+	}
+	g.Rules, more = rules.Compile(g.units, ruleOptions)
 	list = append(list, more...)
 	if list.HasErrors() {
 		return nil, list

@@ -39,6 +39,7 @@ func (s *stats) registry() (*prometheus.Registry, error) {
 		all = append(all, m.collector())
 	}
 	all = append(all, latency("klaxon_detect_alert_age_seconds", "From a record's own time to the commit of the alert that it raised.", nil, &s.detect.Age))
+	all = append(all, newRuleCollector(&s.match.Rules))
 	for sink, a := range s.archive {
 		all = append(all, latency("klaxon_archive_flush_seconds", "Time that one flush of the archive took.", prometheus.Labels{"sink": sink}, &a.FlushTime))
 	}

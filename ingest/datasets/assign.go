@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -16,11 +17,12 @@ type assignSpec struct {
 	value valueSpec
 }
 
-// valueSpec is one of: constants, a copy of the first present field, a look-up, or cases.
+// valueSpec is one of: constants, a copy of the first present field or of a last value, a look-up, or cases.
 type valueSpec struct {
 	node   diag.Node
 	consts []string
 	copies []nameAt
+	last   bool // of the one field that is copied, only the last value
 	lookup *lookupSpec
 	cases  []caseSpec
 }
@@ -60,7 +62,7 @@ func readValue(n diag.Node, cases bool) valueSpec {
 	v := valueSpec{node: n}
 	if !n.IsMap() {
 		if v.consts = n.Texts(); len(v.consts) == 0 {
-			n.Errorf("sets nothing").Hint("write a value, a list, or one of copy, lookup, case")
+			n.Errorf("sets nothing").Hint("write a value, a list, or one of copy, last, lookup, case")
 		}
 		return v
 	}
@@ -70,6 +72,8 @@ func readValue(n diag.Node, cases bool) valueSpec {
 		for _, c := range m.Get("copy").OneOrMany() {
 			v.copies = append(v.copies, nameOf(c))
 		}
+	case m.Has("last"):
+		v.copies, v.last = []nameAt{nameOf(m.Get("last"))}, true
 	case m.Has("lookup"):
 		v.lookup = readLookup(m.Get("lookup"))
 	case m.Has("case") && cases:
@@ -87,7 +91,7 @@ func readValue(n diag.Node, cases bool) valueSpec {
 			}
 		}
 	default:
-		n.Errorf("must be a value, a list, or one of copy, lookup, case")
+		n.Errorf("must be a value, a list, or one of copy, last, lookup, case")
 	}
 	m.Done()
 	return v
@@ -148,6 +152,7 @@ type assign struct {
 type value struct {
 	consts []string
 	copies []event.FieldID
+	last   bool // of the field's values only the last is copied
 	lookup *lookup
 	cases  []choice
 }
@@ -178,7 +183,7 @@ func (c *compiler) assigns(specs []assignSpec, missing bool) []assign {
 }
 
 func (c *compiler) value(to event.FieldID, s valueSpec) value {
-	v := value{consts: s.consts}
+	v := value{consts: s.consts, last: s.last}
 	for i, text := range s.consts {
 		node := s.node
 		if node.IsSeq() {
@@ -253,6 +258,8 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 				e.Add(to, text)
 			}
 		}
+	case v.last:
+		v.copyLast(e, to)
 	case len(v.copies) > 0:
 		v.copyFirst(e, to)
 	case v.lookup != nil:
@@ -297,13 +304,39 @@ func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 	}
 }
 
+// copyLast copies the last value of a field, if it converts.
+func (v *value) copyLast(e *event.Event, to event.FieldID) {
+	x := e.First(v.copies[0])
+	if x == nil {
+		return
+	}
+	for next := e.Next(x); next != nil; next = e.Next(x) {
+		x = next
+	}
+	last := *x
+	switch {
+	case e.Schema().Type(to) == event.IP:
+		if a, ok := addrOf(&last); ok {
+			e.Clear(to)
+			e.AddAddr(to, a)
+		}
+	case convertible(e, to, &last):
+		e.Clear(to)
+		e.AddCopy(to, &last)
+	}
+}
+
+func addrOf(v *event.Value) (netip.Addr, bool) {
+	if v.Kind() == event.Addr {
+		return v.Addr(), true
+	}
+	return event.ParseAddr(v.Text())
+}
+
 // copyAddrs is copyFirst for addresses; it answers whether there was any.
 func copyAddrs(e *event.Event, to, from event.FieldID) (copied bool) {
 	for v := e.First(from); v != nil; v = e.Next(v) {
-		a, ok := v.Addr(), v.Kind() == event.Addr
-		if !ok {
-			a, ok = event.ParseAddr(v.Text())
-		}
+		a, ok := addrOf(v)
 		if !ok {
 			continue
 		}

@@ -21,6 +21,7 @@ type claimSpec struct {
 	src      nameAt
 	any      string // "json" or "text": what nobody else claims
 	anyAt    diag.Node
+	share    diag.Node // `programs`: what other datasets claim by program is theirs, in these topics and under these headers too
 }
 
 type headerSpec struct {
@@ -55,6 +56,8 @@ func (u *Unit) readClaim(n diag.Node) {
 		}
 	}
 	u.readShape(m.Get("shape"))
+	u.claim.share = m.Get("share")
+	u.claim.share.OneOf("programs")
 	m.Done()
 }
 

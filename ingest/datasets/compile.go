@@ -197,7 +197,10 @@ type compiler struct {
 func compileUnit(u *Unit, opts Options) *Dataset {
 	c := &compiler{u: u, opts: opts, scratch: map[string]bool{}}
 	u.names(func(nameAt) {}, func(n nameAt) { c.scratch[n.name] = true })
-	d := &Dataset{Name: u.name, JSON: u.json, Syslog: u.unwrap.syslog, Docker: u.unwrap.docker, eachKey: u.unwrap.each, schema: opts.Schema}
+	d := &Dataset{Name: u.name, JSON: u.json, Syslog: u.unwrap.syslog, Docker: u.unwrap.docker, Shares: u.claim.share.Exists(), eachKey: u.unwrap.each, schema: opts.Schema}
+	if d.Shares && !d.Syslog {
+		u.claim.share.Errorf("needs unwrap: [syslog], which is what names the program")
+	}
 	for _, f := range u.declared {
 		if c.opts.Schema.ID(f.name) == 0 {
 			f.node.Errorf("the schema lacks the field %s", f.name)

@@ -270,6 +270,40 @@ set:
 	}
 }
 
+func TestLast(t *testing.T) {
+	set, list := load(t, map[string]string{"a.yaml": `
+dataset: a
+vendor: v
+parse: json
+set:
+  source.ip: {last: v.ips}
+  user.name: {last: v.names}
+  user.roles: {last: user.roles}
+  source.port: {last: v.names}
+map: {user.roles: roles, user.id: ids}
+` + tests})
+	if list.HasErrors() {
+		t.Fatal(list)
+	}
+	e := event.New(set.Schema())
+	d := set.Get("a")
+	for line, want := range map[string]string{
+		`{"ips":["10.0.0.1","203.0.113.9"],"names":["a","b"],"roles":["x","y"]}`: "203.0.113.9 b y ",
+		`{"ips":"::1","names":"22"}`:                "::1 22  22",
+		`{"ips":["10.0.0.1","nowhere"],"names":[]}`: "   ",
+		`{}`: "   ",
+	} {
+		e.Reset(set.Schema())
+		if err := d.ParseJSON(e, []byte(line)); err != nil || !d.Parse(&Reader{}, e, line) {
+			t.Fatal(line, err)
+		}
+		f := func(name string) string { return e.Text(set.Schema().ID(name)) }
+		if got := f("source.ip") + " " + f("user.name") + " " + f("user.roles") + " " + f("source.port"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("dataset: text\nclaim: {shape: text}\nunwrap: [syslog, docker]\nparse:\n  - pattern: '<message:rest>'\ntests:\n  - {line: x, claim: true, expect: {message: x}}\n"))
 	f.Add([]byte("dataset: a\nvendor: v\nunwrap: {each: R}\nparse: json\nmap: {user.name: [u, v.u], '@timestamp': t}\nset: {event.outcome: {case: [{when: has(v.x), is: failure}, {is: success}]}, user.id: {copy: [v.id, user.name]}}\n"))

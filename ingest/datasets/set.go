@@ -89,6 +89,15 @@ func (s *Set) Schema() *event.Schema { return s.schema }
 // All is every dataset, in the order of their names. The caller must not write to it.
 func (s *Set) All() []*Dataset { return s.all }
 
+// Names is the names of all datasets, in order.
+func (s *Set) Names() []string {
+	out := make([]string, len(s.all))
+	for i, d := range s.all {
+		out[i] = d.Name
+	}
+	return out
+}
+
 // Get is a dataset by its name, or nil.
 func (s *Set) Get(name string) *Dataset { return s.byName[name] }
 
@@ -146,6 +155,8 @@ type Dataset struct {
 	Name string
 	// JSON says that its records are JSON; Syslog and Docker, which envelopes it removes where they are present.
 	JSON, Syslog, Docker bool
+	// Shares says that of what it claims by topic or header, the records of a syslog program that another dataset claims are the other's.
+	Shares bool
 
 	index     int
 	schema    *event.Schema
