@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/glob"
 )
 
 // source finds the datasets that the rule looks at, and warns of those that there are not.
@@ -14,16 +15,16 @@ func (l *linter) source(r *Rule) {
 	if catalog == nil {
 		return
 	}
-	for _, glob := range r.globs {
+	for _, pattern := range r.globs {
 		met := false
 		for _, name := range catalog.Names() {
-			if globMatch(glob, name) {
+			if glob.Match(pattern, name) {
 				met = true
 				l.datasets = append(l.datasets, name)
 			}
 		}
 		if !met {
-			l.warn(r, "source.dataset", diag.DidYouMean(glob, catalog.Names()), "there is no dataset %s", glob)
+			l.warn(r, "source.dataset", diag.DidYouMean(pattern, catalog.Names()), "there is no dataset %s", pattern)
 		}
 	}
 }
