@@ -9,15 +9,12 @@ import (
 	"github.com/klaxonhq/klaxon/ingest/enrich"
 )
 
-// enrich adds what follows from the event's own fields: the client behind proxies, countries, related.*.
+// enrich adds what follows from the event's own fields: the client behind proxies, what is known of addresses, related.*.
 func (n *Normalizer) enrich(d *datasets.Dataset, e *event.Event) {
 	if d != nil && d.Forwarded() != 0 {
 		n.forwarded(e, d.Forwarded())
 	}
-	if n.country != nil {
-		n.locate(e, n.f.sourceIP, n.f.sourceCountry)
-		n.locate(e, n.f.clientIP, n.f.clientCountry)
-	}
+	n.locate(e)
 	n.relateAddrs(e)
 	relate(e, n.f.relatedUser, n.f.users)
 	relate(e, n.f.relatedHosts, n.f.hosts)
@@ -51,16 +48,6 @@ func (n *Normalizer) forwarded(e *event.Event, from event.FieldID) {
 		peer = v.Addr()
 	}
 	e.AddAddr(n.f.clientIP, decode.Client(peer, n.hops, n.proxies, enrich.Private))
-}
-
-func (n *Normalizer) locate(e *event.Event, address, country event.FieldID) {
-	v := e.First(address)
-	if v == nil || v.Kind() != event.Addr || e.Has(country) {
-		return
-	}
-	if code, ok := n.country.Country(v.Addr()); ok {
-		e.Add(country, code)
-	}
 }
 
 // maxRelated bounds how many values of a field are looked at, and how many a related field gets beside those that the event came with, so
