@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/ingest/datasets"
@@ -20,25 +21,21 @@ func (n *Normalizer) enrich(d *datasets.Dataset, e *event.Event) {
 	relate(e, n.f.relatedHosts, n.f.hosts)
 }
 
-// forwarded reads the list of addresses that proxies wrote down: all of them go to network.forwarded_ip, and the first from the right that
-// no trusted proxy wrote about itself is client.ip.
+// forwarded reads the list of addresses that proxies wrote down, which one text may hold or, as a header that is there several times, several:
+// all of them go to network.forwarded_ip, and the first from the right that no trusted proxy wrote about itself is client.ip.
 func (n *Normalizer) forwarded(e *event.Event, from event.FieldID) {
-	v := e.First(from)
-	if v == nil {
-		return
+	n.hops = n.hops[:0]
+	for v := e.First(from); v != nil; v = e.Next(v) {
+		n.hops = decode.Forwarded(v.Text(), n.hops)
 	}
-	n.hops = decode.Forwarded(v.Text(), n.hops)
-	for more := e.Next(v); more != nil && len(n.hops) < cap(n.hops); more = e.Next(more) {
-		if a, ok := event.ParseAddr(more.Text()); ok { // a JSON list has an address an element
-			n.hops = append(n.hops, a)
-		}
-	}
-	if len(n.hops) == 0 {
+	if !slices.ContainsFunc(n.hops, netip.Addr.IsValid) {
 		return
 	}
 	e.Clear(n.f.forwarded)
 	for _, a := range n.hops {
-		e.AddAddr(n.f.forwarded, a)
+		if a.IsValid() {
+			e.AddAddr(n.f.forwarded, a)
+		}
 	}
 	if e.Has(n.f.clientIP) {
 		return
@@ -47,7 +44,9 @@ func (n *Normalizer) forwarded(e *event.Event, from event.FieldID) {
 	if v := e.First(n.f.sourceIP); v != nil {
 		peer = v.Addr()
 	}
-	e.AddAddr(n.f.clientIP, decode.Client(peer, n.hops, n.proxies, enrich.Private))
+	if client, ok := decode.Client(peer, n.hops, n.proxies, enrich.Private); ok {
+		e.AddAddr(n.f.clientIP, client)
+	}
 }
 
 // maxRelated bounds how many values of a field are looked at, and how many a related field gets beside those that the event came with, so
