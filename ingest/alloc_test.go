@@ -27,15 +27,20 @@ func hotLine() map[string]string {
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	set := shipped(t)
+	databases := made(t, enrich.Kinds()...)
 	for _, d := range set.All() {
 		line, ok := hotLine()[d.Name]
 		if !ok {
 			t.Errorf("%s: add a line", d.Name)
 			continue
 		}
-		for how, name := range map[string]string{"given": d.Name, "claimed": ""} {
+		for how, name := range map[string]string{"given": d.Name, "claimed": "", "located": d.Name} {
 			t.Run(d.Name+" "+how, func(t *testing.T) {
-				n := NewNormalizer(Options{Datasets: set, Country: enrich.Embedded{}, Tenant: TenantRule{Topic: "logs.{tenant}.*"}})
+				o := Options{Datasets: set, Country: enrich.Embedded{}, Tenant: TenantRule{Topic: "logs.{tenant}.*"}}
+				if how == "located" {
+					o.Databases = databases
+				}
+				n := NewNormalizer(o)
 				e := event.New(set.Schema())
 				rec := &event.Record{Source: event.Source{Topic: "in.acme.x"}, Value: []byte(line), Time: 1798761600000, Headers: []event.Header{{Key: "x", Value: []byte("y")}}}
 				var doc []byte

@@ -37,9 +37,12 @@ const (
 type Options struct {
 	Datasets *datasets.Set
 	// Schema is that of the events; nil: that of the datasets. It must be the datasets' or an extension of it.
-	Schema  *event.Schema
-	Country enrich.Countries // nil: no countries
-	Tenant  TenantRule
+	Schema *event.Schema
+	// Country is asked for the countries of addresses where no database is about places; nil: no countries.
+	Country enrich.Countries
+	// Databases say more about addresses; nil: none.
+	Databases *enrich.Databases
+	Tenant    TenantRule
 	// MaxBytes bounds a record's value; 0: 1 MiB.
 	MaxBytes int
 	// MaxSkew is how far an event's time may lie behind its record's; 0: five minutes.
@@ -53,7 +56,8 @@ type Normalizer struct {
 	set      *datasets.Set
 	schema   *event.Schema
 	f        ids
-	country  enrich.Countries
+	known    *enrich.Cache // what is known of addresses
+	named    *enrich.Databases
 	tenant   tenantRule
 	maxBytes int
 	maxSkew  int64 // milliseconds
@@ -94,9 +98,7 @@ func NewNormalizer(o Options) *Normalizer {
 	}
 	n.f = newIDs(n.schema)
 	n.tenant = newTenantRule(o.Tenant, n.schema)
-	if o.Country != nil {
-		n.country = enrich.NewCache(o.Country)
-	}
+	n.known, n.named = enrich.NewCache(o.Country, o.Databases), o.Databases
 	n.stats.datasets = make([]DatasetStats, len(o.Datasets.All())+1)
 	n.stats.dead = map[string]uint64{}
 	return n

@@ -8,7 +8,6 @@ import (
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/event/ecs"
 	"github.com/klaxonhq/klaxon/internal/diag"
-	"github.com/klaxonhq/klaxon/internal/lists"
 )
 
 // assignSpec is one `field: value` of set, default or else.
@@ -25,16 +24,6 @@ type valueSpec struct {
 	last   bool // of the one field that is copied, only the last value
 	lookup *lookupSpec
 	cases  []caseSpec
-}
-
-type lookupSpec struct {
-	key    nameAt
-	list   nameAt // a list by its name
-	is     string // where the key is in the list
-	table  map[string]string
-	other  string // where the key is in neither
-	nodes  []diag.Node
-	values []string
 }
 
 type caseSpec struct {
@@ -97,38 +86,6 @@ func readValue(n diag.Node, cases bool) valueSpec {
 	return v
 }
 
-func readLookup(n diag.Node) *lookupSpec {
-	s := &lookupSpec{}
-	m, ok := n.Map()
-	if !ok {
-		return s
-	}
-	s.key = nameOf(m.Need("key"))
-	s.list = nameOf(m.Get("list"))
-	is, other := m.Get("is"), m.Get("else")
-	s.is, s.other = is.Text(), other.Text()
-	for _, n := range []diag.Node{is, other} {
-		if n.Exists() {
-			s.nodes, s.values = append(s.nodes, n), append(s.values, n.Text())
-		}
-	}
-	if t := m.Get("table"); t.Exists() {
-		if rows, ok := t.Map(); ok {
-			s.table = map[string]string{}
-			for _, p := range rows.Pairs() {
-				rows.Get(p.Key)
-				s.table[p.Key] = p.Value.Text()
-				s.nodes, s.values = append(s.nodes, p.Value), append(s.values, p.Value.Text())
-			}
-		}
-	}
-	if (s.table == nil) == (s.list.name == "") || (s.is == "") != (s.list.name == "") {
-		n.Errorf("needs either a table, or a list with `is`")
-	}
-	m.Done()
-	return s
-}
-
 // names calls f for every field that the value reads.
 func (v *valueSpec) names(f func(nameAt)) {
 	for _, c := range v.copies {
@@ -155,14 +112,6 @@ type value struct {
 	last   bool // of the field's values only the last is copied
 	lookup *lookup
 	cases  []choice
-}
-
-type lookup struct {
-	key   event.FieldID
-	table map[string]string
-	list  *lists.List
-	is    string
-	other string
 }
 
 type choice struct {
@@ -203,21 +152,6 @@ func (c *compiler) value(to event.FieldID, s valueSpec) value {
 		v.cases = append(v.cases, choice{c.condition(k.when), c.value(to, k.is)})
 	}
 	return v
-}
-
-func (c *compiler) lookup(to event.FieldID, s *lookupSpec) *lookup {
-	l := &lookup{key: c.source(s.key), table: s.table, is: s.is, other: s.other}
-	for i, text := range s.values {
-		c.constant(to, text, s.nodes[i])
-	}
-	if s.list.name == "" {
-		return l
-	}
-	var ok bool
-	if l.list, ok = c.opts.Lists.Get(s.list.name); !ok {
-		s.list.node.Errorf("there is no list %q", s.list.name).Hint("%s", diag.DidYouMean(s.list.name, c.opts.Lists.Names()))
-	}
-	return l
 }
 
 // constant reports a constant that the field's type, or ECS, does not allow.
@@ -378,18 +312,4 @@ func isNumber(s string) bool {
 		}
 	}
 	return true
-}
-
-// find is what a value stands for, or "".
-func (l *lookup) find(key *event.Value) string {
-	if l.list == nil {
-		if text, ok := l.table[key.Text()]; ok {
-			return text
-		}
-		return l.other
-	}
-	if l.list.HasText(key.Text()) || key.Kind() == event.Addr && l.list.HasAddr(key.Addr()) {
-		return l.is
-	}
-	return l.other
 }

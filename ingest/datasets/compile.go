@@ -231,7 +231,7 @@ func compileUnit(u *Unit, opts Options) *Dataset {
 // target is the id of a field that the unit writes.
 func (c *compiler) target(n nameAt) event.FieldID {
 	switch n.name {
-	case event.FieldEventID, event.FieldBad, event.FieldOriginal, event.FieldDataset, FieldBase64, FieldClaimed, FieldRepeated, FieldKeep:
+	case event.FieldEventID, event.FieldBad, event.FieldOriginal, event.FieldDataset, FieldBase64, FieldClaimed, FieldRepeated, FieldKeep, FieldDatabases:
 		n.node.ErrorfAt(n.offset, "%s is set by klaxon itself", n.name)
 		return 0
 	}

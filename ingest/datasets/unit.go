@@ -18,12 +18,24 @@ const (
 	FieldClaimed  = "klaxon.claimed_time"    // the time that an event gave, where it was not believed
 	FieldRepeated = "klaxon.repeated"        // N of syslog's `message repeated N times`
 	FieldKeep     = "klaxon.keep"            // "archive": archived, not evaluated
+	// FieldDatabases is the versions of the databases that said something of the event's addresses.
+	FieldDatabases = "klaxon.geo.databases"
 )
+
+// Ends is the parts of an event that have an address about which more is found out.
+func Ends() []string { return []string{"source", "destination", "client", "server"} }
+
+// NetworkField is the field that says which kinds of networks the address of one of the Ends is of.
+func NetworkField(end string) string { return "klaxon." + end + ".network" }
 
 // BaseFields is the fields that every schema needs which events are normalised into. Each unit's Fields holds them too.
 func BaseFields() []event.Field {
-	return append(ecs.Fields(), event.Field{Name: FieldBase64, Type: event.Keyword}, event.Field{Name: FieldClaimed, Type: event.Date},
-		event.Field{Name: FieldRepeated, Type: event.Long}, event.Field{Name: FieldKeep, Type: event.Keyword})
+	out := append(ecs.Fields(), event.Field{Name: FieldBase64, Type: event.Keyword}, event.Field{Name: FieldClaimed, Type: event.Date},
+		event.Field{Name: FieldRepeated, Type: event.Long}, event.Field{Name: FieldKeep, Type: event.Keyword}, event.Field{Name: FieldDatabases, Type: event.Keyword})
+	for _, end := range Ends() {
+		out = append(out, event.Field{Name: NetworkField(end), Type: event.Keyword})
+	}
+	return out
 }
 
 // Unit is one dataset as its document says it, before it is compiled against a schema.
