@@ -174,7 +174,10 @@ func (s *sampler) share(limits SampleLimits) {
 	n := max(min(len(s.parts), limits.Records), 1)
 	for i, p := range s.parts {
 		p.done = i >= n
-		p.want = max((limits.Records+n-1)/n, 1)
+		p.want = max(limits.Records/n, 1)
+		if i < limits.Records%n {
+			p.want++
+		}
 		p.budget = max(limits.Bytes/n, 1)
 		p.maxBytes = int32(min(max(p.budget, sampleAtLeast), partitionBytes))
 		p.start(p.log.end - int64(p.want))
