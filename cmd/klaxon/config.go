@@ -33,9 +33,6 @@ type Config struct {
 // TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
 type TenantConfig struct{ Header, Topic, Field, Default string }
 
-// DatasetsConfig names folders with datasets beside the shipped ones.
-type DatasetsConfig struct{ Dirs []string }
-
 // RulesConfig names folders with rules and lists.
 type RulesConfig struct {
 	Dirs, Lists []string
@@ -224,13 +221,6 @@ func (r configReader) networks(n diag.Node) []netip.Prefix {
 		}
 	}
 	return out
-}
-
-func (r configReader) datasets(n diag.Node, c *DatasetsConfig) {
-	if m, ok := n.Map(); ok {
-		c.Dirs = r.paths(m.Get("dirs"))
-		m.Done()
-	}
 }
 
 func (r configReader) rules(n diag.Node, c *RulesConfig) {

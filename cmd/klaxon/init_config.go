@@ -78,6 +78,12 @@ trusted_proxies: []                 # [198.51.100.0/24, 2001:db8::7]
 
 datasets:
   dirs: {{pad 28 .DatasetDirs}}# folders with datasets of your own, beside those that ship; see docs/datasets.md
+  # topics:                         # whose topics are that no dataset claims by itself, or another one would
+{{- range .Fits}}
+  #   {{.}}
+{{- else}}
+  #   secure: system.auth
+{{- end}}
 
 rules:
   shipped: {{pad 25 .Shipped}}# the rules that ship
@@ -140,7 +146,7 @@ type configView struct {
 	TLS                          bool
 	TLSFiles                     []string
 	SASL, Username, PasswordFile string
-	Patterns                     []string
+	Patterns, Fits               []string
 	Topics                       []topicLine
 	TenantHeader, Tenants        string
 	DatasetDirs, RuleDirs        string
@@ -157,7 +163,7 @@ type topicLine struct {
 // render makes the configuration of what the flags say and what was found.
 func (c *initCmd) render(s *survey) (string, error) {
 	v := configView{Where: plain(strings.Join(c.Brokers, ", ")), File: plain(c.file()), Brokers: yamlList(c.Brokers), TLS: c.TLS, Shipped: !c.NoShipped,
-		SASL: c.SASLMechanism, Username: yamlText(c.Username), PasswordFile: yamlText(c.path(c.PasswordFile)), Patterns: patternHints(s), Topics: topicLines(s),
+		SASL: c.SASLMechanism, Username: yamlText(c.Username), PasswordFile: yamlText(c.path(c.PasswordFile)), Patterns: patternHints(s), Topics: topicLines(s), Fits: fitLines(s),
 		DatasetDirs: yamlList(c.paths(c.DatasetDir)), RuleDirs: yamlList(c.paths(c.RuleDir)), ListDirs: yamlList(c.paths(c.ListDir)),
 		Tenants: tenantsText(s.logs())}
 	for _, f := range []struct{ key, value string }{{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile}} {
@@ -183,6 +189,22 @@ func (c *initCmd) render(s *survey) (string, error) {
 		return "", fmt.Errorf("the configuration's template: %w", err)
 	}
 	return b.String(), nil
+}
+
+// fitLines is the datasets that topics could be given to.
+func fitLines(s *survey) []string {
+	var out []string
+	for _, f := range s.logs() {
+		if len(f.Fits) == 0 {
+			continue
+		}
+		comment := fmt.Sprintf("# at least %d %% of its sample fits", fitsPercent)
+		if others := f.Fits[1:]; len(others) > 0 {
+			comment += ", and " + strings.Join(others, ", ") + " too"
+		}
+		out = append(out, pad(29, yamlText(f.Topic)+": "+f.Fits[0])+comment)
+	}
+	return out
 }
 
 // pad makes a value so wide that the comments behind several stand below each other.
@@ -308,7 +330,7 @@ func claimWords(f *finding) string {
 	return f.Dataset + " by its shape"
 }
 
-// patternHints says which patterns would name several of the topics with logs, and none that is left out.
+// patternHints says which patterns would name several of the topics with logs, and none that is left out for more than being empty.
 func patternHints(s *survey) []string {
 	groups := map[string]int{}
 	for _, f := range s.logs() {
@@ -317,7 +339,7 @@ func patternHints(s *survey) []string {
 		}
 	}
 	for _, f := range s.leftOut() {
-		if prefix, _, ok := strings.Cut(f.Topic, "."); ok {
+		if prefix, _, ok := strings.Cut(f.Topic, "."); ok && f.Skip != skipEmpty {
 			delete(groups, prefix)
 		}
 	}

@@ -129,7 +129,7 @@ func (f *finding) remarks() []string {
 		out = append(out, "it holds several kinds of logs: "+counted(f.Datasets))
 	}
 	if len(f.Fits) > 0 {
-		out = append(out, fmt.Sprintf("it would fit %s: see claims in docs/datasets.md", strings.Join(f.Fits, ", ")))
+		out = append(out, fmt.Sprintf("it would fit %s: say so under datasets.topics in the configuration", strings.Join(f.Fits, " or ")))
 	}
 	if f.Compacted {
 		out = append(out, "it is compacted: what a newer record with the same key replaced is gone")

@@ -184,10 +184,10 @@ func (j *judge) count(f *finding, r *event.Record, e *event.Event) {
 		f.claims[""]++
 	case e.Text(event.EventKind) == "pipeline_error":
 		f.Misfits++
-		f.claims[j.claimedBy(r)]++
+		f.claims[j.claimedBy(r, name)]++
 	default:
 		f.Parsed++
-		f.claims[j.claimedBy(r)]++
+		f.claims[j.claimedBy(r, name)]++
 	}
 	if f.seen[name] == nil {
 		f.seen[name] = map[string]bool{}
@@ -200,11 +200,12 @@ func (j *judge) count(f *finding, r *event.Record, e *event.Event) {
 }
 
 // claimedBy says what made a dataset claim a record, in the order that the normaliser asks.
-func (j *judge) claimedBy(r *event.Record) string {
-	switch {
-	case j.g.datasets.ByRecord(r) != nil:
+func (j *judge) claimedBy(r *event.Record, dataset string) string {
+	d := j.g.datasets.Get(dataset)
+	switch d {
+	case j.g.datasets.ByRecord(r):
 		return byHeader
-	case j.g.datasets.ByTopic(r.Source.Topic) != nil:
+	case j.g.datasets.ByTopic(r.Source.Topic):
 		return byTopic
 	}
 	return byShape

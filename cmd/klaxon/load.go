@@ -21,6 +21,7 @@ import (
 // sources says where rules, datasets and lists come from, and what the normaliser is told.
 type sources struct {
 	datasets, rules, lists []fs.FS
+	topics                 map[string]string // whose topics are
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
 	recordBytes            int
@@ -38,7 +39,7 @@ type loaded struct {
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
@@ -87,8 +88,8 @@ func load(s sources) (*loaded, diag.List) {
 		list = append(list, diag.Diagnostic{File: "configuration", Path: "tenant.field", Message: fmt.Sprintf("there is no field %q", f), Hint: diag.DidYouMean(f, schema.Names())})
 	}
 	g.Schema = schema
-	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists})
-	list = append(list, more...)
+	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists, Topics: s.topics})
+	list = append(append(list, more...), unknownDatasets(s.topics, sets)...)
 	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
 	list = append(list, more...)
 	if list.HasErrors() {

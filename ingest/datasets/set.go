@@ -52,6 +52,7 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 		s.info = append(s.info, u.info())
 		u.flush(&list)
 	}
+	s.claims.tell(opts.Topics, s.byName)
 	if list.HasErrors() {
 		return nil, list
 	}
