@@ -93,6 +93,7 @@ type sampled struct {
 	budget  int   // bytes
 	read    int   // bytes, of everything that was looked at
 	widened int
+	stalled bool // the last response brought nothing
 	done    bool
 	records []event.Record
 	sizes   []int // of records
@@ -247,7 +248,8 @@ func (s *sampler) apply(p *sampled, a *answer) {
 		}
 	}
 	p.removed += a.removed
-	progress := a.next > p.next
+	stalled := p.stalled
+	p.stalled = a.next == p.next
 	p.next = a.next
 	switch {
 	case errors.Is(a.err, errOldFormat) && !p.old:
@@ -261,7 +263,7 @@ func (s *sampler) apply(p *sampled, a *answer) {
 		p.done = true
 	case a.incomplete:
 		p.maxBytes = min(2*p.maxBytes, mostPartition)
-	case p.next >= p.log.end || !progress: // without progress, an open transaction holds the rest back
+	case p.next >= p.log.end || p.stalled && stalled: // once, others may have filled the response; twice, an open transaction holds the rest back
 		p.reached()
 	}
 }
