@@ -87,9 +87,10 @@ func load(s sources) (*loaded, diag.List) {
 	if f := s.tenant.Field; f != "" && schema.ID(f) == 0 {
 		list = append(list, diag.Diagnostic{File: "configuration", Path: "tenant.field", Message: fmt.Sprintf("there is no field %q", f), Hint: diag.DidYouMean(f, schema.Names())})
 	}
+	list = append(list, unknownDatasets(s.topics, sets)...)
 	g.Schema = schema
 	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists, Topics: s.topics})
-	list = append(append(list, more...), unknownDatasets(s.topics, sets)...)
+	list = append(list, more...)
 	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
 	list = append(list, more...)
 	if list.HasErrors() {
