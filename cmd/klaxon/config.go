@@ -79,7 +79,7 @@ func loadConfig(path string, env func(string) (string, bool)) (Config, diag.List
 	var list diag.List
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "copy klaxon.example.yaml and name it with -c"}}
+		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "write one with 'klaxon init', or copy klaxon.example.yaml, and name it with -c"}}
 	}
 	c := parseConfig(path, data, env, &list)
 	return c, list

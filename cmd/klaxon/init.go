@@ -34,11 +34,10 @@ type initCmd struct {
 	unitFlags
 }
 
-// Bounds of a sample.
-const maxSample = 10_000
-
-// createTimeout bounds the creation of klaxon's own topics.
-const createTimeout = time.Minute
+const (
+	maxSample     = 10_000      // records of one topic
+	createTimeout = time.Minute // of klaxon's own topics
+)
 
 // Run asks the brokers which topics there are, reads a sample of each, writes a configuration for those that hold logs, and says what
 // it found. It writes nothing to the brokers unless --create-topics says so.
@@ -68,12 +67,14 @@ func (c *initCmd) Run(ctx context.Context, std streams) error {
 	if err := c.write(result, std.out); err != nil {
 		return err
 	}
+	var refused error
 	if c.CreateTopics {
-		if result.Created, err = createTopics(ctx, client, cfg); err != nil {
-			return err
-		}
+		result.Created, refused = createTopics(ctx, client, cfg)
 	}
-	return c.report(result, std)
+	if err := c.report(result, std); err != nil && refused == nil {
+		return err
+	}
+	return refused
 }
 
 // check completes the flags and finds what is wrong with them before anything is done.
@@ -137,7 +138,7 @@ func (c *initCmd) look(ctx context.Context, client *kafka.Client, cfg *Config, g
 	if err != nil {
 		return nil, err
 	}
-	topics := wanted(all, c.Topics, ownTopics(cfg))
+	topics := wanted(all, c.Topics, ownTopicNames(cfg))
 	_, live := terminal(progress)
 	found := surveyTopics(limited, client, g, topics, c.Sample, func(done int) {
 		if live {
@@ -147,11 +148,14 @@ func (c *initCmd) look(ctx context.Context, client *kafka.Client, cfg *Config, g
 	if live && len(topics) > 0 {
 		fmt.Fprint(progress, "\r\x1b[2K")
 	}
-	return found, ctx.Err() // after Ctrl-C nothing is written
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("nothing was written: %w", ctx.Err())
+	}
+	return found, nil
 }
 
-// ownTopics is the topics that klaxon writes itself.
-func ownTopics(cfg *Config) []string {
+// ownTopicNames is the topics that klaxon writes itself.
+func ownTopicNames(cfg *Config) []string {
 	return []string{cfg.Kafka.HitsTopic, cfg.Kafka.DeadLetters, cfg.Deliver.AlertsTopic}
 }
 
@@ -191,7 +195,7 @@ func createTopics(ctx context.Context, client *kafka.Client, cfg Config) ([]stri
 	if err := (&app{cfg: cfg, client: client}).ensureTopics(ctx); err != nil {
 		return nil, err
 	}
-	return ownTopics(&cfg), nil
+	return ownTopicNames(&cfg), nil
 }
 
 // report prints what was found. It is a finding that no topic holds logs, or that one could not be read.

@@ -341,3 +341,16 @@ func TestInitRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestInitReportsWhatItFoundThoughTopicsAreRefused: the hits topic has another number of partitions than it must have.
+func TestInitReportsWhatItFoundThoughTopicsAreRefused(t *testing.T) {
+	c := startCluster(t)
+	c.topic(t, "logs", 1, "delete")
+	c.topic(t, "klaxon.hits", 1, "delete")
+	c.send(t, "logs", kafka.Message{Value: []byte("hello")})
+	t.Chdir(t.TempDir())
+	out, errs, code := klaxon("init", "--brokers", c.Addr(), "--create-topics")
+	if code != exitError || !strings.Contains(errs, "klaxon.hits has 1 partitions but needs 32") || !strings.Contains(out, "Wrote klaxon.yaml") || strings.Contains(out, "Created") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
