@@ -14,11 +14,12 @@ import (
 )
 
 type initCmd struct {
-	Brokers       []string      `env:"KLAXON_KAFKA" help:"Brokers to ask; others are learned from them. Or in KLAXON_KAFKA." placeholder:"HOST:PORT,…"`
-	TLS           bool          `help:"Connect with TLS; a file of it says so too."`
+	Brokers       []string      `env:"KLAXON_KAFKA" help:"Brokers to ask; others are learned from them." placeholder:"HOST:PORT"`
+	TLS           bool          `help:"Connect with TLS; the next four say so too."`
 	CAFile        string        `type:"existingfile" help:"Certificates to trust, instead of the system's." placeholder:"FILE"`
 	CertFile      string        `type:"existingfile" help:"A client certificate, with its key." placeholder:"FILE"`
 	KeyFile       string        `type:"existingfile" help:"The client certificate's key." placeholder:"FILE"`
+	ServerName    string        `help:"The name in the brokers' certificates, if it is not their address." placeholder:"NAME"`
 	SASLMechanism string        `name:"sasl-mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, which is the default where there is a user name." placeholder:"NAME"`
 	Username      string        `help:"Who to be to the brokers." placeholder:"NAME"`
 	PasswordFile  string        `type:"existingfile" help:"File that holds the password, and nothing else." placeholder:"FILE"`
@@ -26,7 +27,7 @@ type initCmd struct {
 	Sample        int           `default:"200" help:"Records to read of each topic, at most."`
 	ArchiveDir    string        `help:"Archive in this folder; data/archive unless there is --elasticsearch." placeholder:"DIR"`
 	Elasticsearch string        `help:"Archive in this cluster." placeholder:"URL"`
-	Output        string        `short:"o" default:"klaxon.yaml" help:"Where to write the configuration; - is standard output, and the report goes to standard error then." placeholder:"FILE"`
+	Output        string        `short:"o" default:"klaxon.yaml" help:"Where to write the configuration, klaxon.yaml without it; - is standard output, and the report goes to standard error then." placeholder:"FILE"`
 	Force         bool          `help:"Overwrite the file."`
 	CreateTopics  bool          `help:"Create klaxon's own topics. Without it nothing is written to the brokers."`
 	Timeout       time.Duration `default:"2m" help:"How long looking may take."`
@@ -79,7 +80,7 @@ func (c *initCmd) Run(ctx context.Context, std streams) error {
 
 // check completes the flags and finds what is wrong with them before anything is done.
 func (c *initCmd) check() error {
-	c.TLS = c.TLS || c.CAFile != "" || c.CertFile != "" || c.KeyFile != ""
+	c.TLS = c.TLS || c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != ""
 	if c.SASLMechanism == "" && c.Username != "" {
 		c.SASLMechanism = "SCRAM-SHA-512"
 	}

@@ -23,8 +23,8 @@ version: 1
 kafka:
   brokers: {{.Brokers}}
 {{- if .TLS}}
-  tls:{{if not .TLSFiles}} {}{{end}}
-{{- range .TLSFiles}}
+  tls:{{if not .TLSSettings}} {}{{end}}
+{{- range .TLSSettings}}
     {{.}}
 {{- end}}
 {{- else}}
@@ -32,6 +32,7 @@ kafka:
   #   ca_file: ca.pem               # without it, the system's certificates
   #   cert_file: client.pem         # a client's certificate, with its key
   #   key_file: client.key
+  #   server_name: kafka.example    # if it is not the brokers' address
 {{- end}}
 {{- if .SASL}}
   sasl:
@@ -144,7 +145,7 @@ log:
 type configView struct {
 	Where, File, Brokers         string
 	TLS                          bool
-	TLSFiles                     []string
+	TLSSettings                  []string
 	SASL, Username, PasswordFile string
 	Patterns, Fits               []string
 	Topics                       []topicLine
@@ -168,8 +169,11 @@ func (c *initCmd) render(s *survey) (string, error) {
 		Tenants: tenantsText(s.logs())}
 	for _, f := range []struct{ key, value string }{{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile}} {
 		if f.value != "" {
-			v.TLSFiles = append(v.TLSFiles, f.key+": "+yamlText(c.path(f.value)))
+			v.TLSSettings = append(v.TLSSettings, f.key+": "+yamlText(c.path(f.value)))
 		}
+	}
+	if c.ServerName != "" {
+		v.TLSSettings = append(v.TLSSettings, "server_name: "+yamlText(c.ServerName))
 	}
 	if s.TenantHeader != "" {
 		v.TenantHeader = yamlText(s.TenantHeader)

@@ -47,7 +47,7 @@ func TestRenderedConfigurationSaysWhatTheFlagsSay(t *testing.T) {
 	if err := os.Mkdir("sets", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c := &initCmd{Brokers: []string{"kafka-1:9093", "kafka-2:9093"}, CAFile: "ca.pem", CertFile: "client.pem", KeyFile: "client.key", Username: `$klaxon "a"`, PasswordFile: "pass word",
+	c := &initCmd{Brokers: []string{"kafka-1:9093", "kafka-2:9093"}, CAFile: "ca.pem", CertFile: "client.pem", KeyFile: "client.key", ServerName: "kafka.example", Username: `$klaxon "a"`, PasswordFile: "pass word",
 		Sample: 1, Timeout: 1, Output: "klaxon.yaml", Elasticsearch: "https://elastic.example:9200", unitFlags: unitFlags{DatasetDir: []string{"sets"}, NoShipped: true}}
 	text, cfg := rendered(t, c, &survey{TenantHeader: "on"})
 	if strings.Contains(text, "s3cret") {
@@ -57,7 +57,7 @@ func TestRenderedConfigurationSaysWhatTheFlagsSay(t *testing.T) {
 		t.Errorf("paths below the configuration's folder are absolute:\n%s", text)
 	}
 	k := cfg.Kafka
-	if !slices.Equal(k.Brokers, c.Brokers) || k.TLS == nil || filepath.Base(k.TLS.KeyFile) != "client.key" || k.SASL == nil || k.SASL.Username != c.Username || k.SASL.Password != "s3cret" || k.SASL.Mechanism != "SCRAM-SHA-512" {
+	if !slices.Equal(k.Brokers, c.Brokers) || k.TLS == nil || filepath.Base(k.TLS.KeyFile) != "client.key" || k.TLS.ServerName != "kafka.example" || k.SASL == nil || k.SASL.Username != c.Username || k.SASL.Password != "s3cret" || k.SASL.Mechanism != "SCRAM-SHA-512" {
 		t.Errorf("kafka: %+v, %+v, %+v", k, k.TLS, k.SASL)
 	}
 	if cfg.Archive.Local != nil || cfg.Archive.Elasticsearch == nil || cfg.Rules.Shipped || !slices.Equal(cfg.Datasets.Dirs, []string{"sets"}) || cfg.Tenant.Header != "on" {
