@@ -35,9 +35,6 @@ type Config struct {
 // TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
 type TenantConfig struct{ Header, Topic, Field, Default string }
 
-// DatasetsConfig names folders with datasets beside the shipped ones.
-type DatasetsConfig struct{ Dirs []string }
-
 // RulesConfig names folders with rules and lists.
 type RulesConfig struct {
 	Dirs, Lists []string
@@ -85,7 +82,7 @@ func loadConfig(path string, env func(string) (string, bool)) (Config, diag.List
 	var list diag.List
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "copy klaxon.example.yaml and name it with -c"}}
+		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "write one with 'klaxon init', or copy klaxon.example.yaml, and name it with -c"}}
 	}
 	c := parseConfig(path, data, env, &list)
 	return c, list
@@ -244,13 +241,6 @@ func (r configReader) networks(n diag.Node) []netip.Prefix {
 		}
 	}
 	return out
-}
-
-func (r configReader) datasets(n diag.Node, c *DatasetsConfig) {
-	if m, ok := n.Map(); ok {
-		c.Dirs = r.paths(m.Get("dirs"))
-		m.Done()
-	}
 }
 
 func (r configReader) rules(n diag.Node, c *RulesConfig) {

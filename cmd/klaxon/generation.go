@@ -44,7 +44,7 @@ func newGenerations(from func() sources, log *zap.Logger, stats *generationStats
 	g := &generations{sources: from, log: log, stats: stats, ask: make(chan struct{}, 1)}
 	next, list := g.load()
 	if next == nil {
-		return nil, fmt.Errorf("datasets, rules or lists have mistakes:\n%s", list)
+		return nil, mistakes(list)
 	}
 	g.adopt(next)
 	return g, nil

@@ -22,7 +22,8 @@ import (
 // sources says where rules, datasets and lists come from, and what the normaliser is told.
 type sources struct {
 	datasets, rules, lists []fs.FS
-	files                  []string // large files beside them, such as databases
+	files                  []string          // large files beside them, such as databases
+	topics                 map[string]string // whose topics are
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
 	recordBytes            int
@@ -43,7 +44,7 @@ type loaded struct {
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
@@ -91,8 +92,9 @@ func load(s sources) (*loaded, diag.List) {
 	if f := s.tenant.Field; f != "" && schema.ID(f) == 0 {
 		list = append(list, diag.Diagnostic{File: "configuration", Path: "tenant.field", Message: fmt.Sprintf("there is no field %q", f), Hint: diag.DidYouMean(f, schema.Names())})
 	}
+	list = append(list, unknownDatasets(s.topics, sets)...)
 	g.Schema = schema
-	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists})
+	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists, Topics: s.topics})
 	list = append(list, more...)
 	ruleOptions := rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls(), AsWritten: s.asWritten}
 	if g.datasets != nil {
@@ -109,6 +111,19 @@ func load(s sources) (*loaded, diag.List) {
 	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, list
+}
+
+// loadOrExplain compiles a generation; every mistake is in the error.
+func loadOrExplain(s sources) (*loaded, error) {
+	g, list := load(s)
+	if g == nil {
+		return nil, mistakes(list)
+	}
+	return g, nil
+}
+
+func mistakes(list diag.List) error {
+	return fmt.Errorf("datasets, rules or lists have mistakes:\n%s", list)
 }
 
 // condition compiles a condition of a dataset with the language of the rules.

@@ -32,6 +32,7 @@ type cli struct {
 	Run       runCmd       `cmd:"" help:"Run the loops that a configuration names."`
 	Check     checkCmd     `cmd:"" help:"Check a configuration, its datasets and its rules."`
 	Demo      demoCmd      `cmd:"" help:"Watch klaxon catch attacks in realistic traffic: everything embedded."`
+	Init      initCmd      `cmd:"" help:"Look at a cluster and write a configuration for it."`
 	Parse     parseCmd     `cmd:"" help:"Normalise log records and print them as ECS documents."`
 	Search    searchCmd    `cmd:"" help:"Search the local archive with the rule language."`
 	Rules     rulesCmd     `cmd:"" help:"Test, lint, list and show rules."`

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,6 +101,7 @@ func compilePattern(n diag.Node) *decode.Pattern {
 // claims answers whose a record is. Header beats topic beats shape.
 type claims struct {
 	headers  []headerClaim
+	told     []topicClaim // what the configuration says, before topics
 	topics   []topicClaim
 	programs map[string]*Dataset
 	keys     map[string]uint64 // by member of a document's root: its bit
@@ -162,8 +164,33 @@ func tie(at nameAt, what string, other *Dataset) {
 	at.node.Errorf("%s is claimed by the dataset %s too", what, other.Name).Hint("let one of them claim something more exact")
 }
 
+// tell makes topics those of datasets, whatever datasets claim themselves.
+func (c *claims) tell(topics map[string]string, byName map[string]*Dataset) {
+	for _, name := range slices.Sorted(maps.Keys(topics)) {
+		if d := byName[topics[name]]; d != nil {
+			c.told = append(c.told, newTopicClaim(nameAt{name: name}, d))
+		}
+	}
+	slices.SortStableFunc(c.told, byRank)
+}
+
+func newTopicClaim(t nameAt, d *Dataset) topicClaim {
+	return topicClaim{glob: t.name, at: t, d: d, exact: !glob.Is(t.name), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
+}
+
+// byRank puts what is more exact first.
+func byRank(a, b topicClaim) int {
+	if a.exact != b.exact {
+		if a.exact {
+			return -1
+		}
+		return 1
+	}
+	return b.bytes - a.bytes
+}
+
 func (c *claims) addTopic(t nameAt, d *Dataset) {
-	n := topicClaim{glob: t.name, at: t, d: d, exact: !glob.Is(t.name), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
+	n := newTopicClaim(t, d)
 	for _, o := range c.topics {
 		if o.d != d && o.exact == n.exact && o.bytes == n.bytes && glob.Meet(o.glob, n.glob) {
 			t.node.Errorf("the topics %s may be claimed by the dataset %s too, as %s", t.name, o.d.Name, o.glob).Hint("let one of them be longer, or name a topic without *")
@@ -171,15 +198,7 @@ func (c *claims) addTopic(t nameAt, d *Dataset) {
 		}
 	}
 	c.topics = append(c.topics, n)
-	slices.SortStableFunc(c.topics, func(a, b topicClaim) int {
-		if a.exact != b.exact {
-			if a.exact {
-				return -1
-			}
-			return 1
-		}
-		return b.bytes - a.bytes
-	})
+	slices.SortStableFunc(c.topics, byRank)
 }
 
 func (c *claims) addShape(u *Unit, d *Dataset) {
@@ -227,9 +246,11 @@ func onlyOne(have, d *Dataset, u *Unit) *Dataset {
 
 // topic is the dataset that claims a topic, or nil.
 func (c *claims) topic(name string) *Dataset {
-	for i := range c.topics {
-		if glob.Match(c.topics[i].glob, name) {
-			return c.topics[i].d
+	for _, claims := range [][]topicClaim{c.told, c.topics} {
+		for i := range claims {
+			if glob.Match(claims[i].glob, name) {
+				return claims[i].d
+			}
 		}
 	}
 	return nil

@@ -24,6 +24,9 @@ type Options struct {
 	Compile func(src string, s *event.Schema) (Condition, diag.List)
 	// Lists is the lists that `lookup` may name; nil: none.
 	Lists *lists.Registry
+	// Topics says whose topics are, by their names or patterns of them, before anything that datasets claim by topic themselves. Of
+	// several the one without * or ? wins, then the longer one. Names of datasets that do not exist claim nothing.
+	Topics map[string]string
 }
 
 // Extend adds the base fields and those of every unit to a schema. Fields on whose type two units disagree are reported.

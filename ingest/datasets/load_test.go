@@ -383,3 +383,27 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestTopicsThatAreToldBeatClaimsOfTopics(t *testing.T) {
+	var list diag.List
+	units := LoadFiles([]fs.FS{fstest.MapFS{"u.yaml": &fstest.MapFile{Data: []byte("dataset: a\nparse: json\nclaim: {topic: ['logs.*', logs.a]}" + tests + "---\ndataset: b\nparse: json" + tests + "---\ndataset: c\nparse: json" + tests)}}}, &list)
+	s, err := event.NewSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems := Extend(s, units)
+	list = append(list, problems...)
+	set, problems := Compile(units, Options{Schema: s, Compile: stub, Topics: map[string]string{"logs.a": "b", "web*": "b", "web.x*": "c", "web.y": "c", "nobody": "missing"}})
+	if list = append(list, problems...); list.HasErrors() {
+		t.Fatal(list)
+	}
+	for topic, want := range map[string]string{"logs.a": "b", "logs.b": "a", "web": "b", "web.xy": "c", "web.y": "c", "web.yy": "b", "nobody": "", "other": ""} {
+		got := ""
+		if d := set.ByTopic(topic); d != nil {
+			got = d.Name
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", topic, got, want)
+		}
+	}
+}

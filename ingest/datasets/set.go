@@ -29,6 +29,8 @@ type Info struct {
 	Topics      []string `json:"topics,omitempty"`
 	Headers     []string `json:"headers,omitempty"`
 	Programs    []string `json:"programs,omitempty"`
+	// Vendor is the prefix below which any path of a document can be named; "" for none.
+	Vendor string `json:"vendor,omitempty"`
 	// Fields is what the dataset fills, in order, without scratch fields and without what every event has.
 	Fields []string `json:"fields"`
 	Tests  int      `json:"tests"`
@@ -50,6 +52,7 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 		s.info = append(s.info, u.info())
 		u.flush(&list)
 	}
+	s.claims.tell(opts.Topics, s.byName)
 	if list.HasErrors() {
 		return nil, list
 	}
@@ -57,7 +60,7 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 }
 
 func (u *Unit) info() Info {
-	i := Info{Name: u.name, Title: u.title, Description: u.description, File: u.file, JSON: u.json, Tests: len(u.tests)}
+	i := Info{Name: u.name, Title: u.title, Description: u.description, File: u.file, JSON: u.json, Vendor: u.vendor, Tests: len(u.tests)}
 	for _, t := range u.claim.topics {
 		i.Topics = append(i.Topics, t.name)
 	}
@@ -141,6 +144,9 @@ func (s *Set) ByLine(r *Reader, line string) *Dataset {
 
 // Text is the dataset for all text, or nil.
 func (s *Set) Text() *Dataset { return s.claims.anyText }
+
+// JSON is the dataset for all JSON, or nil.
+func (s *Set) JSON() *Dataset { return s.claims.anyJSON }
 
 // Reader is the scratch that reading needs: one per worker. The zero value is ready.
 type Reader struct {

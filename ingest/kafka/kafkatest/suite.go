@@ -34,6 +34,7 @@ func Suite(t *testing.T, brokers string) {
 		}
 		for name, test := range map[string]func(*bench){
 			"round trip": roundTrip, "codecs": codecs, "transactions": transactions, "big messages": bigMessages, "removed records": removedRecords, "commit": commit,
+			"sample": sample,
 		} {
 			for _, old := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/old fetch %v", name, old), func(t *testing.T) {
