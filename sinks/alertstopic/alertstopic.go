@@ -45,7 +45,7 @@ func (s *Sink) Deliver(ctx context.Context, m incidents.Message) (ref string, er
 // Type says what a record holds, and in which version: within one, fields are only added.
 const Type = "com.klaxon.alert.v1"
 
-// Key is the record's key: all alerts of an incident share it, and so a partition, where they keep their order.
+// Key is the record's key: all alerts of an incident share it, and so a partition, where the revisions of each keep their order.
 func Key(a *alert.Alert) []byte { return []byte(a.Tenant + "/" + a.Incident) }
 
 func headers(a *alert.Alert) []event.Header {
