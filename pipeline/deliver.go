@@ -50,6 +50,9 @@ type Deliver[M any] struct {
 	Rate    Rate            // how many messages at most
 	Jitter  func() float64  // spreads waits, from 0 to below 1; nil: at random
 
+	// Behind is the message with how many more are due for the destination, of those that were read; nil: it need not know.
+	Behind func(m M, more int) M
+
 	breaker breaker
 	bucket  bucket
 	hold    time.Time // the destination said not to come before
@@ -151,7 +154,7 @@ func (d *Deliver[M]) blocked() time.Duration {
 func (d *Deliver[M]) one(ctx context.Context, m M) (done bool, err error) {
 	d.bucket.take(d.Rate, d.Clock())
 	tryCtx, cancel := context.WithTimeout(ctx, d.Timeout)
-	ref, cause := d.Notifier.Deliver(tryCtx, m)
+	ref, cause := d.Notifier.Deliver(tryCtx, d.behind(m))
 	cancel()
 	now := d.Clock()
 	switch {
@@ -175,6 +178,13 @@ func (d *Deliver[M]) one(ctx context.Context, m M) (done bool, err error) {
 		return false, d.settle(ctx)
 	}
 	return true, d.settle(ctx)
+}
+
+func (d *Deliver[M]) behind(m M) M {
+	if d.Behind == nil {
+		return m
+	}
+	return d.Behind(m, int(d.Stats.Waiting.Load())-1)
 }
 
 // settle writes into the outbox what became of the last message. What cannot be written now is written before anything else is

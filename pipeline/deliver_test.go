@@ -326,6 +326,16 @@ func TestDeliverManyAtAHighRate(t *testing.T) {
 	})
 }
 
+func TestDeliverSaysHowManyWait(t *testing.T) {
+	s, told := shelve("a1", "a2", "b", "c"), map[string]int{}
+	d := newDeliver(s, func(context.Context, *note) error { return nil })
+	d.Behind = func(n *note, more int) *note { told[n.text] = more; return n }
+	d.Flush(context.Background())
+	if told["a1"] != 3 || told["b"] != 2 || told["c"] != 1 || told["a2"] != 0 {
+		t.Errorf("%v", told)
+	}
+}
+
 type busy time.Duration
 
 func (busy) Error() string               { return "busy" }

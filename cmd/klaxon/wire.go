@@ -107,6 +107,7 @@ func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
 	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: a.book, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject },
+		Behind:  func(m incidents.Message, more int) incidents.Message { m.Behind = more; return m },
 		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second, Rate: d.rate}
 }
 

@@ -171,3 +171,14 @@ func footer(in *incidents.Incident, revision int64) string {
 	}
 	return fmt.Sprintf("`klaxon incidents %s %s -c klaxon.yaml` · incident %s · revision %d", what, id, code(in.ID, maxValue), revision)
 }
+
+// manyBehind is from how many waiting messages on a new incident says that others wait.
+const manyBehind = 10
+
+// crowd says in a storm that more is to come, which the rate keeps back; "" otherwise.
+func crowd(m *incidents.Message) string {
+	if m.Behind < manyBehind {
+		return ""
+	}
+	return fmt.Sprintf("At least %d more messages wait for this channel: `klaxon incidents list -c klaxon.yaml` shows all incidents", m.Behind)
+}

@@ -119,6 +119,9 @@ func decode(m *incidents.Message) (*incidents.Change, error) {
 func (s *Slack) open(ctx context.Context, m *incidents.Message, c *incidents.Change) (ref string, err error) {
 	p := post{content: card(m, c, nil), Channel: s.channel}
 	p.Metadata = s.metadata(eventIncident, m)
+	if more := crowd(m); more != "" {
+		p.Blocks = append(p.Blocks, block{Type: "context", Elements: []text{*mrkdwn(more)}})
+	}
 	answer, err := s.call(ctx, "chat.postMessage", &p)
 	if err != nil {
 		return "", err

@@ -387,6 +387,26 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// TestStorm: who reads a channel that fills slowly is told that more is to come; not for a few, and no longer once it is updated.
+func TestStorm(t *testing.T) {
+	for behind, want := range map[int]bool{0: false, 9: false, 10: true, 99: true} {
+		s, n := start(t)
+		st := newStory(t)
+		m := st.changes[0]
+		m.Behind = behind
+		root := deliver(t, n, m)
+		if got := strings.Contains(string(s.Messages()[0].Blocks), fmt.Sprintf("At least %d more messages wait", behind)); got != want {
+			t.Errorf("%d wait: %s", behind, s.Messages()[0].Blocks)
+		}
+		m = st.acknowledged(t)
+		m.Thread, m.Behind = root, behind
+		deliver(t, n, m)
+		if strings.Contains(string(s.Messages()[0].Blocks), "more messages wait") {
+			t.Error("an old count is kept")
+		}
+	}
+}
+
 // TestStrangers: what is not Slack gets no second request, and no token stands in what is said of it.
 func TestStrangers(t *testing.T) {
 	s, n := start(t)

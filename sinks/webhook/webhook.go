@@ -188,6 +188,9 @@ func (w *Webhook) encode(m *incidents.Message) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("a webhook knows no messages of type %q: %w", m.Type, incidents.ErrPermanent)
 	}
+	if len(m.Body) == 0 {
+		return nil, fmt.Errorf("message %s is empty: %w", m.ID, incidents.ErrPermanent)
+	}
 	body, err := json.Marshal(cloudEvent{SpecVersion: "1.0", ID: m.ID, Source: w.source, Type: kind, Subject: m.Subject,
 		Time: m.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), DataContentType: "application/json", Tenant: m.Tenant,
 		Severity: m.Severity.String(), Data: m.Body})

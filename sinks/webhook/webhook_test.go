@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/incidents/notifytest"
 	"github.com/klaxonhq/klaxon/internal/outbound"
 	"github.com/klaxonhq/klaxon/sinks/webhook"
 )
@@ -37,6 +39,55 @@ func newWebhook(t *testing.T, c webhook.Config) *webhook.Webhook {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// receiver takes what comes, as long as it is up.
+type receiver struct {
+	mu     sync.Mutex
+	taken  []string
+	status int
+	hangs  bool
+}
+
+func (x *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	io.Copy(io.Discard, r.Body)
+	if x.status != 0 {
+		w.WriteHeader(x.status)
+		io.WriteString(w, "no, "+r.Header.Get("Authorization")+" "+r.Header.Get(webhook.SignatureHeader))
+		return
+	}
+	x.taken = append(x.taken, r.Header.Get("Idempotency-Key"))
+	if x.hangs {
+		<-r.Context().Done()
+	}
+}
+
+func (x *receiver) become(change func()) func() {
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		change()
+	}
+}
+
+func TestContract(t *testing.T) {
+	for kind := range map[string]bool{incidents.TypeAlert: true, incidents.TypeIncident: true} {
+		t.Run(kind, func(t *testing.T) {
+			notifytest.Run(t, func(t *testing.T) notifytest.Target {
+				x := &receiver{}
+				s := httptest.NewServer(x)
+				t.Cleanup(s.Close)
+				w := newWebhook(t, webhook.Config{URL: s.URL + "/T0KEN?key=T0KEN", Header: http.Header{"Authorization": {"Bearer b34rer"}}, Timeout: time.Minute})
+				return notifytest.Target{Notifier: w, Type: kind, Secrets: []string{secret, "T0KEN", "b34rer"},
+					Taken: func() []string { x.mu.Lock(); defer x.mu.Unlock(); return x.taken },
+					Down:  x.become(func() { x.status = 502 }), Up: x.become(func() { x.status = 0 }),
+					Hang: x.become(func() { x.hangs = true }), Refuse: x.become(func() { x.status = 422 }),
+				}
+			})
+		})
+	}
 }
 
 func TestRequest(t *testing.T) {
