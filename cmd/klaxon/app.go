@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/incidents"
-	"github.com/klaxonhq/klaxon/incidents/sqlite"
 	"github.com/klaxonhq/klaxon/ingest/kafka"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"go.uber.org/zap"
@@ -22,6 +19,7 @@ import (
 // app is a running klaxon: everything that a configuration asks for, wired. A test or the demo can hold one.
 type app struct {
 	cfg       Config
+	owner     string // of leases: this process among those that share a store
 	log       *zap.Logger
 	stats     *stats
 	loaded    *generations
@@ -49,7 +47,7 @@ func withWatcher(f func(*alert.Alert)) option {
 
 // newApp wires a configuration without talking to anybody.
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
-	a := &app{cfg: cfg, log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
+	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
 	var err error
 	if a.loaded, err = newGenerations(cfg.sources, log, &a.stats.generation); err != nil {
 		return nil, err
@@ -68,8 +66,8 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	if err := a.wireDestinations(); err != nil {
 		return nil, err
 	}
-	if a.has("detect") || a.has("deliver") {
-		if err := a.openStore(); err != nil {
+	if a.needsStore() && a.cfg.Store.Postgres == nil { // a file that is no store will not become one; a server is waited for
+		if err := a.useStore(context.Background()); err != nil {
 			return nil, err
 		}
 	}
@@ -77,22 +75,6 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 }
 
 func (a *app) has(role string) bool { return slices.Contains(a.cfg.Roles, role) }
-
-func (a *app) openStore() error {
-	if err := os.MkdirAll(filepath.Dir(a.cfg.Store.Path), 0o700); err != nil {
-		return fmt.Errorf("cannot make the folder of the store: %w", err)
-	}
-	store, err := sqlite.Open(a.cfg.Store.Path)
-	if err != nil {
-		return fmt.Errorf("cannot open the store: %w", err)
-	}
-	policy := incidents.Policy{}
-	for _, d := range a.told {
-		policy.Destinations = append(policy.Destinations, d.Destination)
-	}
-	a.store, a.book = store, incidents.NewBook(store, policy)
-	return nil
-}
 
 // run runs the loops until ctx ends, and then drains them within the configured time.
 func (a *app) run(ctx context.Context) (err error) {
@@ -138,6 +120,9 @@ func (a *app) run(ctx context.Context) (err error) {
 // starting says of every part that this process will have that it is not ready yet.
 func (a *app) starting() {
 	a.state.set("kafka", "starting")
+	if a.needsStore() {
+		a.state.set("store", "starting")
+	}
 	for _, role := range []string{"match", "detect", "deliver"} {
 		if a.has(role) {
 			a.state.set(role, "starting")
@@ -150,11 +135,11 @@ func (a *app) starting() {
 	}
 }
 
-// prepare makes sure that brokers answer and klaxon's own topics are there. It tries until it succeeds or ctx ends, and says
-// meanwhile what is wrong.
+// prepare makes sure that brokers answer, klaxon's own topics are there, and the store is open. It tries until it succeeds or ctx
+// ends, and says meanwhile what is wrong.
 func (a *app) prepare(ctx context.Context) bool {
 	told := map[string]bool{}
-	return a.insist(ctx, "kafka", func(ctx context.Context) error {
+	ready := a.insist(ctx, "kafka", func(ctx context.Context) error {
 		if err := a.client.Ping(ctx); err != nil {
 			return err
 		}
@@ -163,6 +148,12 @@ func (a *app) prepare(ctx context.Context) bool {
 		}
 		return a.inspectTopics(ctx, told)
 	})
+	return ready && (!a.needsStore() || a.insist(ctx, "store", func(ctx context.Context) error {
+		if a.store != nil {
+			return nil
+		}
+		return a.useStore(ctx)
+	}))
 }
 
 // insist repeats an act with back-off until it succeeds or ctx ends.

@@ -87,6 +87,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	s := newStats()
 	s.archive["x"], s.deliver["x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
 	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
+	s.leases["x"] = &pipeline.Gauge{}
 	reg, err := s.registry()
 	if err != nil {
 		t.Fatal(err)

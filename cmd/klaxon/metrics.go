@@ -15,11 +15,12 @@ type stats struct {
 	detect     pipeline.DetectStats
 	generation generationStats
 	deliver    map[string]*pipeline.DeliverStats // by destination
+	leases     map[string]*pipeline.Gauge        // by destination: 1 while this process delivers to it
 	start      pipeline.Gauge                    // when the process was ready, Unix milliseconds
 }
 
 func newStats() *stats {
-	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}}
+	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}, leases: map[string]*pipeline.Gauge{}}
 }
 
 // metric is one number with its name; see docs/operations.md, which a test compares with what is registered.
@@ -117,6 +118,10 @@ func (s *stats) metrics() []metric {
 	}
 	for sink, a := range s.archive {
 		out = append(out, archiveMetrics(prometheus.Labels{"sink": sink}, a)...)
+	}
+	for destination, held := range s.leases {
+		out = append(out, metric{name: "klaxon_deliver_leases", help: "1 while this process is the one that delivers to the destination.",
+			labels: prometheus.Labels{"destination": destination}, gauge: held})
 	}
 	for destination, d := range s.deliver {
 		l := prometheus.Labels{"destination": destination}

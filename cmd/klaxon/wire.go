@@ -64,7 +64,7 @@ func (a *app) wireDestinations() error {
 	}
 	for _, d := range a.told {
 		a.wake[d.Name] = make(chan struct{}, 1)
-		a.stats.deliver[d.Name] = &pipeline.DeliverStats{}
+		a.stats.deliver[d.Name], a.stats.leases[d.Name] = &pipeline.DeliverStats{}, &pipeline.Gauge{}
 	}
 	return nil
 }
@@ -111,8 +111,6 @@ func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
 		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second, Rate: d.rate}
 }
 
-func (a *app) runDeliver(ctx context.Context, d destination) { a.delivery(d).Run(ctx) }
-
 // flushDeliveries delivers what is due, as far as a moment allows: the rest waits in the outbox.
 func (a *app) flushDeliveries(ctx context.Context) {
 	a.wakeAll()
@@ -147,11 +145,14 @@ func (a *app) keepBook(ctx context.Context) {
 
 func (a *app) openIncidents() int { return int(a.opened.Load()) }
 
-// outboxEmpty says whether nothing waits to be delivered.
+// outboxEmpty says whether nothing waits that this process delivers.
 func (a *app) outboxEmpty() bool {
 	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
 	defer done()
 	for _, d := range a.told {
+		if a.stats.leases[d.Name].Load() == 0 {
+			continue
+		}
 		if due, err := a.book.Due(ctx, d.Name, time.Now(), 1); err != nil || len(due) > 0 {
 			return false
 		}
