@@ -79,7 +79,7 @@ func (l *lease) acquire(ctx context.Context) bool {
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("cannot get a lease, trying again", zap.String("lease", l.name), zap.Error(err))
 		}
-		if !wait(ctx, l.lasts/10) {
+		if !pause(ctx, l.lasts/10) {
 			return false
 		}
 	}
@@ -207,17 +207,6 @@ func (g guarded) Deliver(ctx context.Context, m incidents.Message) (string, erro
 		return "", errLapsed
 	}
 	return g.Notifier.Deliver(ctx, m)
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // leaseFor is the lease of delivering to a destination: of what a process does, the part that Kafka's groups do not give out. It lasts
