@@ -152,7 +152,7 @@ func (l *lease) begin(lapse context.CancelFunc) {
 
 // keep renews the lease until it is lost, or term ends.
 func (l *lease) keep(term context.Context) {
-	for every := l.lasts / 3; wait(term, min(every, l.left())) && l.left() > 0; {
+	for every := l.lasts / 3; pause(term, min(every, l.left())) && l.left() > 0; {
 		ok, err := l.take(term, l.granted(), l.left())
 		switch {
 		case err != nil && term.Err() == nil:
