@@ -54,6 +54,10 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	if a.loaded, err = loadOrExplain(cfg.sources()); err != nil {
 		return nil, err
 	}
+	a.stats.databases(a.loaded.databases)
+	for _, v := range a.loaded.databases.Versions() {
+		log.Info("database of addresses", zap.String("kind", string(v.Kind)), zap.String("type", v.Type), zap.Time("built", v.Built))
+	}
 	kc, err := kafkaConfig(cfg.Kafka, log)
 	if err != nil {
 		return nil, err

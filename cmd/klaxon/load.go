@@ -23,6 +23,8 @@ type sources struct {
 	datasets, rules, lists []fs.FS
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
+	geoip                  []DatabaseFile
+	opened                 *enrich.Databases // of the generation before, or nil: what has not changed is not read anew
 	recordBytes            int
 	limits                 detectors.Limits
 }
@@ -34,11 +36,13 @@ type loaded struct {
 	datasets *datasets.Set
 	lists    *lists.Registry
 	units    []*rules.Unit
+	// databases is what is known of addresses beside the built-in table.
+	databases *enrich.Databases
 }
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
@@ -65,6 +69,7 @@ func load(s sources) (*loaded, diag.List) {
 	for _, fsys := range s.lists {
 		g.lists.LoadInto(fsys, &list)
 	}
+	g.databases = openDatabases(s.geoip, s.opened, &list)
 	g.units = rules.LoadFiles(s.rules, &list)
 	sets := datasets.LoadFiles(s.datasets, &list)
 	schema, err := ecs.Schema()
@@ -97,7 +102,7 @@ func load(s sources) (*loaded, diag.List) {
 	if g.program, more = detectors.Compile(g.Rules, s.limits); more.HasErrors() {
 		return nil, append(list, more...)
 	}
-	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
+	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Databases: g.databases, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, list
 }
