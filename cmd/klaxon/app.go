@@ -49,7 +49,7 @@ func withWatcher(f func(*alert.Alert)) option {
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
 	var err error
-	if a.loaded, err = newGenerations(cfg.sources, log, &a.stats.generation); err != nil {
+	if a.loaded, err = newGenerations(cfg.sources, log, a.stats); err != nil {
 		return nil, err
 	}
 	kc, err := kafkaConfig(cfg.Kafka, log)

@@ -31,6 +31,11 @@ func TestExampleConfiguration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			for _, file := range regexp.MustCompile(`[A-Za-z0-9-]+\.mmdb`).FindAllString(text, -1) {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 		var list diag.List
 		parseConfig(filepath.Join(dir, "klaxon.yaml"), []byte(text), noEnv, &list)
@@ -88,6 +93,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	s.archive["x"], s.deliver["x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
 	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
 	s.leases["x"] = &pipeline.Gauge{}
+	s.geoip["city"] = &pipeline.Gauge{}
 	reg, err := s.registry()
 	if err != nil {
 		t.Fatal(err)
