@@ -47,13 +47,13 @@ type loaded struct {
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
 		s.rules = append(s.rules, rulesd.FS())
 	}
-	s.datasets = append(s.datasets, dirs(c.Datasets.Dirs)...)
+	s.datasets, s.topics = append(s.datasets, dirs(c.Datasets.Dirs)...), c.Datasets.Topics
 	s.rules = append(s.rules, dirs(c.Rules.Dirs)...)
 	s.lists = append(s.lists, dirs(c.Rules.Lists)...)
 	return s
