@@ -9,6 +9,7 @@ import (
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/hit"
+	"github.com/klaxonhq/klaxon/ingest/datasets"
 	"github.com/klaxonhq/klaxon/ingest/enrich"
 	"github.com/klaxonhq/klaxon/internal/diag"
 	"github.com/klaxonhq/klaxon/internal/mmdbtest"
@@ -158,6 +159,10 @@ func TestEmbargoKnowsRegionsWithADatabase(t *testing.T) {
 					_, addr, _ := strings.Cut(string(h.Sample), `"related":{"ip":["`)
 					addr, _, _ = strings.Cut(addr, `"`)
 					found = append(found, addr)
+					evidence := slices.ContainsFunc(h.Fields, func(f hit.Field) bool { return f.Name == datasets.FieldDatabases && len(f.Values) > 0 })
+					if evidence != (name != "built in") {
+						t.Errorf("%s: the hit carries %v", name, h.Fields)
+					}
 				}
 			}
 		})
