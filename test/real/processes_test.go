@@ -153,21 +153,30 @@ func (c *cluster) disturbed(produced int) {
 	eventually(c.t, time.Minute, "both detect, and a part is archived", func() bool {
 		return killed.metric("klaxon_detect_shards") > 0 && still.metric("klaxon_detect_shards") > 0 && c.archived() > produced/10
 	})
+	c.logs("kill -9 of one of two")
 	killed.kill9()
 	late := c.start("")
 	eventually(c.t, time.Minute, "the process that came late has taken over", func() bool { return late.metric("klaxon_detect_shards") > 0 })
+	c.logs("another stands still, two more join")
 	still.signal(syscall.SIGSTOP)
 	reader, thinker := c.start("archive, match"), c.start("detect, deliver")
 	time.Sleep(stands) // not a wait for something: it is what is done to the process
 	eventually(c.t, time.Minute, "the others have taken over from the one that stands still", func() bool {
 		return late.metric("klaxon_detect_shards")+thinker.metric("klaxon_detect_shards") == 32
 	})
+	c.logs("it goes on")
 	still.signal(syscall.SIGCONT)
 	processes := []*process{late, reader, thinker, still}
 	c.settles(produced, processes...)
 	for _, p := range processes {
 		p.stop()
 	}
+}
+
+// logs notes how far all is when something is done to a process.
+func (c *cluster) logs(what string) {
+	l := c.ledger()
+	c.t.Logf("%s: %d documents, %d alerts, %d of them not ended, %d messages told", what, c.archived(), len(l.Alerts), l.open, len(c.hook.messages()))
 }
 
 // settles waits until the processes have read, archived, decided and told everything.
