@@ -22,6 +22,9 @@ func TestConfigIsRead(t *testing.T) {
 	if err != nil || cfg.ConnectTimeout != 9*time.Second || cfg.RuntimeParams["application_name"] != "mine" {
 		t.Errorf("what the address says does not count: %+v, %v", cfg, err)
 	}
+	if got := (Config{URL: "postgres://klaxon:s3cret@db-1,db-2:6432/incidents"}).String(); got != "PostgreSQL at db-1:5432, db-2:6432, database incidents" {
+		t.Error(got)
+	}
 	if (Config{}).pause() != defaultPause || (Config{Pause: time.Second}).pause() != time.Second {
 		t.Error("pause")
 	}

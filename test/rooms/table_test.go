@@ -66,6 +66,8 @@ func outside() []only {
 			why: "the embedded broker, and a second opinion for the contract suite; the product's client is kafka-go, or there are two sets of bugs"},
 		{module: "github.com/segmentio/kafka-go", paths: []string{"ingest/kafka", "internal/realtest", "cmd/klaxon", "test", "bench"},
 			why: "one adapter to Kafka"},
+		{module: "github.com/jackc/pgx", paths: []string{"incidents/postgres", "internal/realtest", "test", "bench"},
+			why: "one package a store"},
 		{module: "modernc.org/sqlite", paths: []string{"incidents/sqlite", "test", "bench"},
 			why: "one package a store"},
 	}
