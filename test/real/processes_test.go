@@ -29,7 +29,7 @@ const (
 )
 
 // severalProcesses runs three processes and more upon one PostgreSQL and one archive: one joins late, one is killed with -9, one stands
-// still past its session and goes on. The archive, the alerts with their revisions, the incidents and what a webhook was told are those
+// still past its session and goes on, and the database ends all connections. The archive, the alerts with their revisions, the incidents and what a webhook was told are those
 // of one undisturbed process.
 func severalProcesses(t *testing.T, servers *realtest.Servers) {
 	t.Helper()
@@ -66,7 +66,7 @@ func severalProcesses(t *testing.T, servers *realtest.Servers) {
 		t.Errorf("incidents differ (-undisturbed +disturbed):\n%s", d)
 	}
 	calm.checkTold(0)
-	rough.checkTold(2) // the message under way when a process is killed, and the one when another stands still
+	rough.checkTold(3) // one message may be under way when a process is killed, when another stands still, and when the store is gone
 	if d := cmp.Diff(calm.hook.alerts(), rough.hook.alerts()); d != "" {
 		t.Errorf("messages about alerts differ (-undisturbed +disturbed):\n%s", d)
 	}
@@ -75,17 +75,18 @@ func severalProcesses(t *testing.T, servers *realtest.Servers) {
 
 // cluster is processes with one configuration, and what they share.
 type cluster struct {
-	t           *testing.T
-	dir, config string
-	hook        *receiver
-	store       incidents.Store
-	book        *incidents.Book
+	t            *testing.T
+	dir, config  string
+	server, name string // of the database
+	hook         *receiver
+	store        incidents.Store
+	book         *incidents.Book
 }
 
 func newCluster(t *testing.T, name, brokers, server string, topics map[string]string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), hook: newReceiver(t)}
-	database := newDatabase(t, server, strings.ReplaceAll(name, "-", "_"))
+	c := &cluster{t: t, dir: t.TempDir(), server: server, name: strings.ReplaceAll(name, "-", "_"), hook: newReceiver(t)}
+	database := newDatabase(t, server, c.name)
 	c.config = fmt.Sprintf(`version: 1
 kafka:
   brokers: [%[1]s]
@@ -116,21 +117,24 @@ admin: {listen: "127.0.0.1:0"}
 // newDatabase makes a database that ends with the test.
 func newDatabase(t *testing.T, server, name string) string {
 	t.Helper()
-	do := func(statement string) {
-		ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
-		defer done()
-		conn, err := pgx.Connect(ctx, server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	do("CREATE DATABASE " + name)
-	t.Cleanup(func() { do("DROP DATABASE " + name + " WITH (FORCE)") })
+	query(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { query(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	return strings.TrimSuffix(server, "/postgres") + "/" + name
+}
+
+// query runs a statement in a session of its own.
+func query(t *testing.T, server, statement string) {
+	t.Helper()
+	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
+	defer done()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // start starts a process with some of the roles, or, without a word, with all.
@@ -157,6 +161,8 @@ func (c *cluster) disturbed(produced int) {
 	killed.kill9()
 	late := c.start("")
 	eventually(c.t, time.Minute, "the process that came late has taken over", func() bool { return late.metric("klaxon_detect_shards") > 0 })
+	c.logs("the database ends all connections")
+	query(c.t, c.server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+c.name+"'")
 	c.logs("another stands still, two more join")
 	still.signal(syscall.SIGSTOP)
 	reader, thinker := c.start("archive, match"), c.start("detect, deliver")
@@ -175,7 +181,13 @@ func (c *cluster) disturbed(produced int) {
 
 // logs notes how far all is when something is done to a process.
 func (c *cluster) logs(what string) {
-	l := c.ledger()
+	l, err := ledgerOf(c.book)
+	if err != nil {
+		l, err = ledgerOf(c.book) // its connections may have been ended too
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	c.t.Logf("%s: %d documents, %d alerts, %d of them not ended, %d messages told", what, c.archived(), len(l.Alerts), l.open, len(c.hook.messages()))
 }
 
