@@ -281,5 +281,5 @@ func (c *Client) topic(ctx context.Context, name string) (topicMeta, error) {
 	if i < 0 {
 		return topicMeta{}, fmt.Errorf("topic %s: %w", name, ErrUnknownTopic)
 	}
-	return found[i], c.access(found[i].err(), toDescr, onTopic, name)
+	return found[i], c.access(found[i].err(), toDescribe, onTopic, name)
 }
