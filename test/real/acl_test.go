@@ -77,3 +77,34 @@ func parseACL(t *testing.T, command string) []kafkago.ACLEntry {
 	}
 	return out
 }
+
+// alter does what a kafka-configs.sh --alter command would, for one setting of a topic.
+func alter(t *testing.T, broker, command string) {
+	t.Helper()
+	words := strings.Fields(command)
+	name, setting := "", ""
+	for i := 1; i+1 < len(words); i++ {
+		switch words[i] {
+		case "--entity-name":
+			name = words[i+1]
+		case "--add-config":
+			setting = words[i+1]
+		}
+	}
+	key, value, ok := strings.Cut(setting, "=")
+	if words[0] != "kafka-configs.sh" || name == "" || !ok {
+		t.Fatalf("not a command that alters a topic: %s", command)
+	}
+	resp, err := (&kafkago.Client{Addr: kafkago.TCP(broker)}).IncrementalAlterConfigs(context.Background(), &kafkago.IncrementalAlterConfigsRequest{Resources: []kafkago.IncrementalAlterConfigsRequestResource{{
+		ResourceType: kafkago.ResourceTypeTopic, ResourceName: name,
+		Configs: []kafkago.IncrementalAlterConfigsRequestConfig{{Name: key, Value: value, ConfigOperation: kafkago.ConfigOperationSet}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range resp.Resources {
+		if r.Error != nil {
+			t.Fatalf("%s: %v", command, r.Error)
+		}
+	}
+}

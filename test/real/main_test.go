@@ -15,6 +15,7 @@ func TestReal(t *testing.T) {
 	t.Cleanup(s.Close)
 	t.Run("Kafka", func(t *testing.T) { kafkatest.Suite(t, s.Kafka(t).Brokers) })
 	t.Run("Elasticsearch", func(t *testing.T) { estest.Suite(t, s.Elasticsearch(t).URL) })
+	t.Run("KafkaFailover", func(t *testing.T) { kafkaFailover(t, s) })
 	t.Run("SecureKafka", func(t *testing.T) { secureKafka(t, s) })
 	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
 }

@@ -43,7 +43,9 @@ func (s *secure) rights(t *testing.T) {
 	message := []kafka.Message{{Value: []byte("x")}}
 	s.granted(t, "describe a topic", "Describe topic", func() error { _, err := c.Describe(ctx, "rights.logs"); return err })
 	s.granted(t, "look at settings", "DescribeConfigs topic", func() error { _, err := c.Settings(ctx, "rights.logs"); return err })
-	s.granted(t, "write", "Write topic", func() error { return c.Produce(ctx, "rights.logs", kafka.None, map[int32][]kafka.Message{0: message})[0] })
+	s.granted(t, "write", "Write topic", func() error {
+		return c.Produce(ctx, "rights.logs", kafka.None, map[int32][]kafka.Message{0: message})[0]
+	})
 	s.granted(t, "send", "Write topic", func() error {
 		limited, done := context.WithTimeout(ctx, 2*time.Second)
 		defer done()

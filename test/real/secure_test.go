@@ -25,6 +25,9 @@ func secureKafka(t *testing.T, servers *realtest.Servers) {
 	s := &secure{SecureKafka: servers.NewSecureKafka(t)}
 	t.Run("Connections", s.connections)
 	t.Run("Rights", s.rights)
+	t.Run("Renewal", s.renewal)
+	t.Run("LeastPrivilege", s.leastPrivilege)
+	t.Run("OwnTopics", s.ownTopics)
 }
 
 // secure is the broker and what is asked of it.
