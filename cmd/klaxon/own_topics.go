@@ -228,14 +228,20 @@ func (a *app) tendTopic(ctx context.Context, t ownTopic) error {
 	return a.ensureTopic(ctx, t)
 }
 
-// wanted says whether a topic of the logs is to be read: it is selected, and it exists. Where brokers do not tell, it may.
+// wanted says whether a topic of the logs is to be read: it is selected, and it exists. Where brokers do not tell, it may. One that
+// fits a pattern but may not be looked at any more has ceased to exist for whoever reads by pattern.
 func (a *app) wanted(ctx context.Context, topic string) bool {
-	if !a.cfg.logs().Has(topic) {
+	logs := a.cfg.logs()
+	if !logs.Has(topic) {
 		return false
 	}
 	ctx, done := context.WithTimeout(ctx, wantedTimeout)
 	defer done()
 	_, err := a.client.Shape(ctx, topic)
+	var hidden *kafka.AccessError
+	if errors.As(err, &hidden) {
+		return logs.Named(topic)
+	}
 	return !errors.Is(err, kafka.ErrUnknownTopic)
 }
 

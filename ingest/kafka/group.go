@@ -130,7 +130,7 @@ func (g *group) shapes(ctx context.Context) (map[string]Shape, error) {
 	var missing []error
 	for i := range found {
 		switch err := found[i].err(); {
-		case errors.Is(err, ErrUnknownTopic) && !g.cfg.Topics.named(found[i].name): // deleted since it was listed
+		case errors.Is(err, ErrUnknownTopic) && !g.cfg.Topics.Named(found[i].name): // deleted since it was listed
 		case err != nil:
 			missing = append(missing, g.client.access(err, toRead, onTopic, found[i].name))
 		case len(found[i].leaders) > 0:
@@ -159,7 +159,7 @@ func (g *group) names(ctx context.Context) ([]string, error) {
 		}
 		g.found = g.found[:0]
 		for _, t := range topics {
-			if s.Has(t.Name) && !s.named(t.Name) {
+			if s.Has(t.Name) && !s.Named(t.Name) {
 				g.found = append(g.found, t.Name)
 			}
 		}

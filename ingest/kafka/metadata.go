@@ -233,7 +233,9 @@ func (c *Client) metadataFrom(ctx context.Context, broker int32, topics []string
 	if !ok {
 		return nil, errMalformedResponse
 	}
-	c.remember(resp.topics)
+	if topics != nil { // a list of all would fill the cache with topics that nobody asks for
+		c.remember(resp.topics)
+	}
 	return resp.topics, nil
 }
 
@@ -258,7 +260,9 @@ func (c *Client) oldMetadata(ctx context.Context, broker int32, topics []string)
 		}
 		out = append(out, meta)
 	}
-	c.remember(out)
+	if topics != nil {
+		c.remember(out)
+	}
 	return out, nil
 }
 
