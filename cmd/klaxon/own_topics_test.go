@@ -175,7 +175,7 @@ func TestADeletedTopicOfOurOwnIsCreatedAnew(t *testing.T) {
 	}
 }
 
-func TestWantedTopics(t *testing.T) {
+func TestTopicsToKeep(t *testing.T) {
 	t.Parallel()
 	a, _ := topicsApp(t, func(c *Config) { c.Kafka.Topics, c.Kafka.Exclude = []string{"logs.*", "named"}, []string{"logs.x"} })
 	ctx := topicsContext(t)
