@@ -142,7 +142,9 @@ func (v view) Incidents(f incidents.Filter) ([]incidents.Incident, error) {
 			out = append(out, own(in))
 		}
 	}
-	slices.SortFunc(out, func(a, b incidents.Incident) int { return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(out, func(a, b incidents.Incident) int {
+		return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(a.ID, b.ID))
+	})
 	return first(out, f.Limit), nil
 }
 
