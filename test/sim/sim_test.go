@@ -1,0 +1,178 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	oneSeed   = flag.Int64("seed", -1, "run this schedule only")
+	schedules = flag.Int("schedules", 5000, "how many schedules to run")
+	everyStep = flag.Bool("trace", false, "print every step of a schedule that fails")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	debug.SetGCPercent(800) // much is made and soon forgotten
+	os.Exit(m.Run())
+}
+
+// bench is the workloads, and how they end undisturbed.
+type bench struct {
+	workloads []*workload
+	calms     []func(*testing.T) *outcome
+}
+
+// newBench makes a bench of its own for each caller, since tests run side by side.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	both := [2]generation{compile(t), compile(t)}
+	b := &bench{}
+	for i := range uint64(8) {
+		w := newWorkload(i, 1+int32(i%4+1)/2%2, 26, both)
+		b.workloads = append(b.workloads, w)
+		var once sync.Once
+		var calm *outcome
+		b.calms = append(b.calms, func(t *testing.T) *outcome {
+			once.Do(func() { calm = run(t, config{workload: w}) })
+			return calm
+		})
+	}
+	return b
+}
+
+// calm is how a workload ends when nothing is disturbed.
+func (b *bench) calm(t *testing.T, i int) *outcome {
+	t.Helper()
+	return b.calms[i](t)
+}
+
+func (b *bench) index(seed uint64) int { return int(seed % uint64(len(b.workloads))) }
+
+// schedule is the run of a seed.
+func (b *bench) schedule(seed uint64) config {
+	return config{workload: b.workloads[b.index(seed)], seed: seed, processes: 1 + int(seed/8%3), wild: wildOf(seed)}
+}
+
+// TestUndisturbed: what the other tests compare with is a run in which everything happens that can.
+func TestUndisturbed(t *testing.T) {
+	b := newBench(t)
+	for i, w := range b.workloads {
+		o := b.calm(t, i)
+		t.Logf("%s: %d steps, %d documents, %d dead letters, %d alerts, %d incidents, %d messages", w.name, o.steps, len(o.documents), len(o.dead),
+			len(o.book.Alerts), len(o.book.Incidents), len(o.book.Messages))
+		if len(o.found) > 0 || len(o.documents) < 10 || len(o.dead) < 2 || len(o.book.Alerts) < 6 || len(o.book.Incidents) < 3 {
+			t.Errorf("%s: %v", w.name, o.found)
+		}
+	}
+}
+
+// TestKilledAtEveryStep kills the process once between every two steps of all loops: before a step, and when the step was done and
+// its loop was not told. Another one starts, and must end as if nothing had been.
+func TestKilledAtEveryStep(t *testing.T) {
+	b := newBench(t)
+	every := 1
+	if testing.Short() {
+		every = 23
+	}
+	for i, w := range b.workloads[:2] {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			calm := b.calm(t, i)
+			for k := 1; k <= calm.steps; k += every {
+				for _, after := range []bool{false, true} {
+					c := config{workload: w, killAt: k, killAfter: after, traced: *everyStep}
+					if o := run(t, c); len(o.differs(calm, w.partitions)) > 0 {
+						t.Fatalf("killed at step %d of %d, done: %v\n%s", k, calm.steps, after, report(o, calm, w))
+					}
+				}
+			}
+			t.Logf("killed twice at each of %d steps, by loop %v", calm.steps, calm.kinds)
+		})
+	}
+}
+
+// TestSchedules runs seeded schedules of everything that can go wrong.
+func TestSchedules(t *testing.T) {
+	if *oneSeed >= 0 {
+		b := newBench(t)
+		b.check(t, uint64(*oneSeed))
+		return
+	}
+	n := uint64(*schedules)
+	if testing.Short() {
+		n = min(n, 160)
+	}
+	var next, steps, disturbed atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d schedules, %d steps, %d of them and of the time between disturbed", n, steps.Load(), disturbed.Load())
+	})
+	for i := range runtime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			for seed := uint64(next.Add(1) - 1); seed < n && !t.Failed(); seed = uint64(next.Add(1) - 1) {
+				o := b.check(t, seed)
+				steps.Add(int64(o.steps))
+				disturbed.Add(int64(len(o.applied)))
+			}
+		})
+	}
+}
+
+// check runs the schedule of a seed. One that fails is made as short as it can be, and shown.
+func (b *bench) check(t *testing.T, seed uint64) *outcome {
+	t.Helper()
+	c, calm := b.schedule(seed), b.calm(t, b.index(seed))
+	o := run(t, c)
+	if len(o.differs(calm, c.workload.partitions)) == 0 {
+		return o
+	}
+	c.only = shortest(o.applied, func(only []int) bool {
+		c.only = only
+		return len(run(t, c).differs(calm, c.workload.partitions)) > 0
+	})
+	c.traced = true
+	o = run(t, c)
+	t.Errorf("schedule %d of %s, %d processes, %+v\nrun it again: go test ./test/sim -run TestSchedules -seed %d [-trace]\n%s",
+		seed, c.workload.name, c.processes, c.wild, seed, report(o, calm, c.workload))
+	return o
+}
+
+// mostTries bounds the search for the shortest schedule.
+const mostTries = 300
+
+// shortest leaves out what is not needed to fail: half of it, a quarter, and so on.
+func shortest(all []int, fails func([]int) bool) []int {
+	tries := 0
+	for size := max(len(all)/2, 1); size > 0; size /= 2 {
+		for i := 0; i < len(all) && tries < mostTries; tries++ {
+			rest := slices.Concat(all[:i], all[min(i+size, len(all)):])
+			if fails(rest) {
+				all = rest
+			} else {
+				i += size
+			}
+		}
+	}
+	return slices.Concat(all, []int{0}) // never nil: nil stands for everything
+}
+
+// report says what is wrong, and what happened; of the steps those that did not simply succeed, unless all are wanted.
+func report(o, calm *outcome, w *workload) string {
+	var lines []string
+	for _, l := range o.trace {
+		if *everyStep || !strings.HasSuffix(l, ": done") {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(append(o.differs(calm, w.partitions), lines...), "\n")
+}
