@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -145,6 +147,45 @@ func (b *bench) check(t *testing.T, seed uint64) *outcome {
 	t.Errorf("schedule %d of %s, %d processes, %+v\nrun it again: go test ./test/sim -run TestSchedules -seed %d [-trace]\n%s",
 		seed, c.workload.name, c.processes, c.wild, seed, report(o, calm, c.workload))
 	return o
+}
+
+// TestSameSeedSameRun: a schedule that fails fails again.
+func TestSameSeedSameRun(t *testing.T) {
+	b := newBench(t)
+	for seed := range uint64(24) {
+		c := b.schedule(seed)
+		c.traced = true
+		if d := cmp.Diff(run(t, c).trace, run(t, c).trace); d != "" {
+			t.Fatalf("schedule %d is another one the second time:\n%s", seed, d)
+		}
+	}
+}
+
+// TestShortest: of a schedule that fails, what is shown is little more than what it takes.
+func TestShortest(t *testing.T) {
+	b := newBench(t)
+	for seed := range uint64(fewSchedules) {
+		c, calm := b.schedule(seed), b.calm(t, b.index(seed))
+		c.mistakes = mistakes{flushEarly: true}
+		fails := func(only []int) bool {
+			c.only = only
+			return len(run(t, c).differs(calm, c.workload.partitions)) > 0
+		}
+		if !fails(nil) {
+			continue
+		}
+		c.only = nil
+		all := run(t, c).applied
+		only := shortest(all, fails)
+		if !fails(only) || len(only) > 4 || len(only) > len(all)+1 {
+			t.Errorf("schedule %d: %d of %d remain: %v", seed, len(only), len(all), only)
+		}
+		if len(all) > 10 {
+			t.Logf("schedule %d: %d disturbances, of which %v remain", seed, len(all), only)
+			return
+		}
+	}
+	t.Error("no schedule of many disturbances failed")
 }
 
 // mostTries bounds the search for the shortest schedule.
