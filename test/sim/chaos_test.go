@@ -21,20 +21,31 @@ func wildOf(seed uint64) wild {
 		events: []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second}[pick(4)], skew: []time.Duration{0, 300 * time.Millisecond}[pick(2)]}
 }
 
-// chaos is how long a run is disturbed.
-const chaos = 8 * time.Second
+// Times of a run, since its start: until when it is disturbed, or, where the source topic is made anew, until when it is before and how
+// long after that.
+const (
+	chaos      = 8 * time.Second
+	recreation = 12 * time.Second
+	halfChaos  = 4 * time.Second
+)
 
 // firstEvent numbers events apart from steps.
 const firstEvent = 1_000_000
 
 // happenings has things happen to processes and groups for as long as the run is disturbed.
 func (s *sim) happenings() {
-	s.after(chaos, "nothing is disturbed any more", s.calmDown)
-	if s.wild.events == 0 {
+	if !s.workload.recreated {
+		s.between(firstEvent, 0, chaos)
 		return
 	}
-	at := time.Duration(0)
-	for id := firstEvent; at < chaos; id++ {
+	s.between(firstEvent, 0, halfChaos)
+	s.after(recreation, "", func() { s.calm = false })
+	s.between(2*firstEvent, recreation, recreation+halfChaos)
+}
+
+func (s *sim) between(id int, at, end time.Duration) {
+	s.after(end, "nothing is disturbed any more", s.calmDown)
+	for ; s.wild.events > 0 && at < end; id++ {
 		s.pcg.Seed(s.seed, uint64(id))
 		at += time.Duration(s.rng.Int64N(2 * int64(s.wild.events)))
 		s.after(at, "", func() {

@@ -45,6 +45,7 @@ type claim struct {
 	caller
 	m      *member
 	gen    int
+	id     string // of the topic, when it was dealt
 	parts  []int32
 	next   map[int32]int64     // where reading stands
 	idle   map[int32]time.Time // when the end was last told
@@ -183,7 +184,7 @@ func (g *group) generation() {
 	g.gen++
 	in := slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return !m.in })
 	for i, m := range in {
-		c := &claim{caller: caller{m.p, g.name}, m: m, gen: g.gen, next: map[int32]int64{}, idle: map[int32]time.Time{}}
+		c := &claim{caller: caller{m.p, g.name}, m: m, gen: g.gen, id: g.topic.id, next: map[int32]int64{}, idle: map[int32]time.Time{}}
 		for n, p := range g.topic.active {
 			if (n+g.gen)%len(in) == i {
 				c.parts = append(c.parts, p)
@@ -200,10 +201,14 @@ func (g *group) generation() {
 	}
 }
 
+func (c *claim) source(p int32) event.Source {
+	return event.Source{Topic: c.m.g.topic.name, TopicID: c.id, Partition: p}
+}
+
 // Owned implements pipeline.Claim.
 func (c *claim) Owned() (out []kafka.Partition) {
 	for _, p := range c.parts {
-		out = append(out, kafka.Partition{Source: c.m.g.topic.source(p), Partitions: c.m.g.topic.partitions, Offset: c.next[p]})
+		out = append(out, kafka.Partition{Source: c.source(p), Partitions: c.m.g.topic.partitions, Offset: c.next[p]})
 	}
 	return out
 }
@@ -253,6 +258,9 @@ const maxWait = 2 * time.Second
 // ready is when there is something to hand out.
 func (c *claim) ready() time.Time {
 	at := time.Now().Add(time.Hour)
+	if c.id != c.m.g.topic.id {
+		return at // of a topic that is gone there is nothing to tell
+	}
 	for _, p := range c.parts {
 		if c.next[p] < c.m.g.topic.end(p) {
 			return time.Time{}
@@ -280,19 +288,19 @@ func (c *claim) read(asked int64) *event.Batch {
 			most = 1 + s.rng.Int64N(8)
 		}
 		next := min(end, first+most)
-		b := &event.Batch{Source: t.source(p), Partitions: t.partitions, First: first, Next: next, End: end, AtEnd: next == end, Asked: asked, Bytes: 100}
+		b := &event.Batch{Source: c.source(p), Partitions: t.partitions, First: first, Next: next, End: end, AtEnd: next == end, Asked: asked, Bytes: 100}
 		for _, r := range t.logs[p][first:next] {
 			if r.hole {
 				continue
 			}
 			b.Records = append(b.Records, event.Record{Source: b.Source, Offset: r.offset, Time: r.time, Value: r.value})
 		}
-		if s.mistakes.commitAtFetch && t.source(p).Topic == sourceTopic {
+		if s.mistakes.commitAtFetch && t.name == sourceTopic {
 			c.m.g.committed[p], c.m.g.reached[p] = next, next
 		}
 		return b
 	}
-	return &event.Batch{Source: t.source(c.parts[0]), First: c.next[c.parts[0]], Next: c.next[c.parts[0]]}
+	return &event.Batch{Source: c.source(c.parts[0]), First: c.next[c.parts[0]], Next: c.next[c.parts[0]]}
 }
 
 // Commit implements pipeline.Claim.
@@ -303,6 +311,9 @@ func (c *claim) Commit(ctx context.Context, offsets event.Offsets) error {
 		effect: func(int) error {
 			if c.gen != c.m.g.gen || !c.m.in {
 				return errFenced
+			}
+			if c.id != c.m.g.topic.id {
+				return nil // kept beside the topic's id, which is another one now
 			}
 			for src, next := range offsets {
 				if end := c.m.g.topic.end(src.Partition); next > end {

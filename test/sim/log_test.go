@@ -36,6 +36,23 @@ func (t *topic) source(p int32) event.Source {
 	return event.Source{Topic: t.name, TopicID: t.id, Partition: p}
 }
 
+// recreate makes the source topic anew under its name, as somebody may once everything in it was read. Members of its groups find out
+// when they next look.
+func (s *sim) recreate() {
+	if !s.consumed() {
+		s.wrong("the topic is to be made anew, and not all of it was read")
+	}
+	t := s.world.source
+	s.tell("topic %s is made anew", t.name)
+	s.world.gone = t.logs
+	t.id, t.logs = "s2", map[int32][]logged{}
+	for _, g := range s.groups[:2] {
+		clear(g.committed)
+		clear(g.reached)
+		s.after(s.delay(time.Second), "", g.form)
+	}
+}
+
 func (t *topic) end(p int32) int64 { return int64(len(t.logs[p])) }
 
 func (t *topic) append(p int32, r logged) {

@@ -44,6 +44,9 @@ func allMistakes() map[string]mistakes {
 const fewSchedules = 300
 
 func TestMistakesAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it tests the simulation, and takes a thousand schedules")
+	}
 	for name, wrong := range allMistakes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -89,17 +89,15 @@ func (s *sim) offsets() {
 			}
 		}
 	}
-	for _, p := range s.world.hits.active {
-		if s.world.saved[p] != s.world.hits.end(p) {
-			s.wrong("the store has offset %d of shard %d, which ends at %d", s.world.saved[p], p, s.world.hits.end(p))
-		}
+	if !s.stored() {
+		s.wrong("the store has not the offsets at which the shards end: %v", s.world.saved)
 	}
 }
 
 // everyRecord checks that each record is in the archive or a dead letter, and not in both.
 func (s *sim) everyRecord() {
-	for p, log := range s.world.source.logs {
-		for _, r := range log {
+	for p := range s.world.source.partitions {
+		for _, r := range slices.Concat(s.world.gone[p], s.world.source.logs[p]) {
 			if r.hole {
 				continue
 			}

@@ -21,8 +21,9 @@ type world struct {
 	s         *sim
 	source    *topic
 	hits      *topic
-	documents map[string]string // archived, by id
-	dead      map[string]string // dead letters, by key
+	gone      map[int32][]logged // the logs of the source before it was made anew
+	documents map[string]string  // archived, by id
+	dead      map[string]string  // dead letters, by key
 	store     *memstore.Store
 	book      *incidents.Book
 	told      map[string]*ledger // by destination

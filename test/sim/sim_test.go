@@ -39,7 +39,7 @@ func newBench(t *testing.T) *bench {
 	both := [2]generation{compile(t), compile(t)}
 	b := &bench{}
 	for i := range uint64(8) {
-		w := newWorkload(i, 1+int32(i%4+1)/2%2, 26, both)
+		w := newWorkload(i, 1+int32(i%4+1)/2%2, 26, i >= 6, both)
 		b.workloads = append(b.workloads, w)
 		var once sync.Once
 		var calm *outcome
@@ -80,26 +80,22 @@ func TestUndisturbed(t *testing.T) {
 // TestKilledAtEveryStep kills the process once between every two steps of all loops: before a step, and when the step was done and
 // its loop was not told. Another one starts, and must end as if nothing had been.
 func TestKilledAtEveryStep(t *testing.T) {
-	b := newBench(t)
-	every := 1
+	b, every := newBench(t), 1
 	if testing.Short() {
-		every = 23
+		every = 41
 	}
-	for i, w := range b.workloads[:2] {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			calm := b.calm(t, i)
-			for k := 1; k <= calm.steps; k += every {
-				for _, after := range []bool{false, true} {
-					c := config{workload: w, killAt: k, killAfter: after, traced: *everyStep}
-					if o := run(t, c); len(o.differs(calm, w.partitions)) > 0 {
-						t.Fatalf("killed at step %d of %d, done: %v\n%s", k, calm.steps, after, report(o, calm, w))
-					}
-				}
+	i := len(b.workloads) - 2 // of two partitions, and with a topic that is made anew
+	w, calm := b.workloads[i], b.calm(t, i)
+	for k := 1; k <= calm.steps; k += every {
+		for _, after := range []bool{false, true} {
+			c := config{workload: w, killAt: k, killAfter: after}
+			if o := run(t, c); len(o.differs(calm, w.partitions)) > 0 {
+				c.traced = true
+				t.Fatalf("killed at step %d of %d, done: %v\n%s", k, calm.steps, after, report(run(t, c), calm, w))
 			}
-			t.Logf("killed twice at each of %d steps, by loop %v", calm.steps, calm.kinds)
-		})
+		}
 	}
+	t.Logf("%s: killed before and after every step of %d, by loop %v", w.name, calm.steps, calm.kinds)
 }
 
 // TestSchedules runs seeded schedules of everything that can go wrong.
@@ -151,8 +147,11 @@ func (b *bench) check(t *testing.T, seed uint64) *outcome {
 
 // TestSameSeedSameRun: a schedule that fails fails again.
 func TestSameSeedSameRun(t *testing.T) {
-	b := newBench(t)
-	for seed := range uint64(24) {
+	b, n := newBench(t), uint64(24)
+	if testing.Short() {
+		n = 6
+	}
+	for seed := range n {
 		c := b.schedule(seed)
 		c.traced = true
 		if d := cmp.Diff(run(t, c).trace, run(t, c).trace); d != "" {
@@ -197,15 +196,18 @@ func shortest(all []int, fails func([]int) bool) []int {
 	for size := max(len(all)/2, 1); size > 0; size /= 2 {
 		for i := 0; i < len(all) && tries < mostTries; tries++ {
 			rest := slices.Concat(all[:i], all[min(i+size, len(all)):])
-			if fails(rest) {
+			if fails(listed(rest)) {
 				all = rest
 			} else {
 				i += size
 			}
 		}
 	}
-	return slices.Concat(all, []int{0}) // never nil: nil stands for everything
+	return listed(all)
 }
+
+// listed is a list for config.only that is not nil, which would stand for everything. There is no step 0.
+func listed(only []int) []int { return append(only, 0) }
 
 // report says what is wrong, and what happened; of the steps those that did not simply succeed, unless all are wanted.
 func report(o, calm *outcome, w *workload) string {

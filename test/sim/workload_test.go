@@ -61,6 +61,7 @@ type workload struct {
 	name        string
 	partitions  int32
 	addresses   int
+	recreated   bool    // the source topic is made anew in the middle
 	shards      []int32 // that its keys fall into
 	records     []arrival
 	generations [2]generation // the same, compiled twice
@@ -112,13 +113,16 @@ func compile(t testing.TB) generation {
 
 // newWorkload makes the records of a seed. A third is there from the beginning, and some seconds old; the others come while the
 // run is disturbed.
-func newWorkload(seed uint64, partitions int32, records int, generations [2]generation) *workload {
+func newWorkload(seed uint64, partitions int32, records int, recreated bool, generations [2]generation) *workload {
 	rng := rand.New(rand.NewPCG(seed, 99))
-	w := &workload{name: fmt.Sprintf("%d records of %d partitions, %d", records, partitions, seed), partitions: partitions, addresses: 1 + int(seed%2), generations: generations}
+	w := &workload{name: fmt.Sprintf("%d records of %d partitions, %d", records, partitions, seed), partitions: partitions, addresses: 1 + int(seed%2), recreated: recreated, generations: generations}
 	at := -5 * time.Second
 	for i := range records {
 		if i == records/3 {
 			at = 200 * time.Millisecond
+		}
+		if recreated && i == records*2/3 {
+			at = recreation + 200*time.Millisecond
 		}
 		at += time.Duration(rng.Int64N(int64(12*time.Second) / int64(records)))
 		a := arrival{after: max(at, 0), partition: rng.Int32N(partitions), logged: logged{time: epoch.Add(at).UnixMilli()}}
@@ -159,6 +163,9 @@ func (w *workload) record(rng *rand.Rand, at time.Time) (value []byte, hole bool
 
 // arrive has the records appended at their times.
 func (s *sim) arrive() {
+	if s.workload.recreated {
+		s.after(recreation, "", s.recreate)
+	}
 	for _, a := range s.workload.records {
 		append := func() { s.world.source.append(a.partition, a.logged) }
 		if a.after == 0 {
