@@ -9,6 +9,7 @@ type wild struct {
 	kills  bool          // some of these kill the process
 	events time.Duration // about how often something happens to a process or a group; 0: never
 	skew   time.Duration // how far clocks are off, either way
+	rot    bool          // now and then a checkpoint comes damaged
 }
 
 // wildOf is how the run of a seed is disturbed: some little, some all the time.
@@ -18,7 +19,7 @@ func wildOf(seed uint64) wild {
 		return int(seed >> 33 % uint64(n))
 	}
 	return wild{order: pick(4) > 0, faults: []int{0, 10, 40, 40, 150}[pick(5)], kills: pick(3) > 0,
-		events: []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second}[pick(4)], skew: []time.Duration{0, 300 * time.Millisecond}[pick(2)]}
+		events: []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second}[pick(4)], skew: []time.Duration{0, 300 * time.Millisecond}[pick(2)], rot: pick(4) == 0}
 }
 
 // Times of a run, since its start: until when it is disturbed, or, where the source topic is made anew, until when it is before and how
@@ -76,6 +77,7 @@ func (s *sim) happening(slot int) {
 		p.leave()
 	case k < 7: // its heartbeats get lost
 		m := p.members[s.rng.IntN(len(p.members))]
+		s.happened["members taken for dead"]++
 		s.tell("%s is taken for dead by %s", p.name, m.g.name)
 		m.expel()
 	case k < 8:
@@ -83,6 +85,7 @@ func (s *sim) happening(slot int) {
 		s.tell("%s is dealt anew", g.name)
 		g.form()
 	default:
+		s.happened["rules loaded anew"]++
 		s.tell("%s loads its rules anew", p.name)
 		p.rules = 1 - p.rules
 	}

@@ -135,6 +135,7 @@ func (g *group) form() {
 	}
 	g.s.after(session, "", func() {
 		if g.forming && g.round == round {
+			g.s.happened["rebalances that left members behind"]++
 			g.s.tell("%s: the rebalance waits no more", g.name)
 			for _, m := range slices.Clone(g.members) {
 				if m.in && (m.running || m.p.dead || m.p.paused) {
@@ -310,9 +311,11 @@ func (c *claim) Commit(ctx context.Context, offsets event.Offsets) error {
 	return s.one(ctx, &op{caller: c.caller, name: "commit", lossy: true, about: func() string { return fmt.Sprint(byPartition(offsets)) },
 		effect: func(int) error {
 			if c.gen != c.m.g.gen || !c.m.in {
+				s.happened["commits of members that were left behind"]++
 				return errFenced
 			}
 			if c.id != c.m.g.topic.id {
+				s.happened["commits for the topic that is gone"]++
 				return nil // kept beside the topic's id, which is another one now
 			}
 			for src, next := range offsets {

@@ -77,6 +77,9 @@ func (w producer) Produce(ctx context.Context, name string, _ kafka.Codec, parts
 		effect: func(i int) error {
 			for _, m := range parts[shards[i]] {
 				s.world.hit(shards[i], w.p.now(), m.Value)
+				if !w.p.dead && !w.p.members[1].in {
+					s.happened["frames of members that were left behind"]++
+				}
 			}
 			return nil
 		}})

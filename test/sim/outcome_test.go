@@ -38,6 +38,7 @@ type outcome struct {
 	book      storetest.Dump
 	steps     int
 	kinds     map[string]int // steps by loop
+	happened  map[string]int // what went wrong on the way, by its name
 	applied   []int          // steps and events at which something was disturbed
 	trace     []string
 	found     []string
@@ -45,7 +46,7 @@ type outcome struct {
 
 // outcome reads what a run has left, and checks what can be checked without another run.
 func (s *sim) outcome() *outcome {
-	o := &outcome{documents: s.world.documents, dead: s.world.dead, steps: s.n, kinds: s.kinds, applied: s.applied, trace: s.trace}
+	o := &outcome{documents: s.world.documents, dead: s.world.dead, steps: s.n, kinds: s.kinds, happened: s.happened, applied: s.applied, trace: s.trace}
 	o.book = s.dump(s.world.store)
 	if len(s.found) == 0 {
 		s.offsets()

@@ -143,7 +143,11 @@ func (a *archive) flushEarly() []event.Rejection {
 
 // put stores a document unless it is there.
 func (w *world) put(d document) {
-	if was, ok := w.documents[d.id]; ok && was != d.body {
+	was, ok := w.documents[d.id]
+	if ok {
+		w.s.happened["documents that were there already"]++
+	}
+	if ok && was != d.body {
 		w.s.wrong("document %s comes with another body: %s, was %s", d.id, d.body, was)
 		return
 	}
@@ -175,6 +179,9 @@ func (a shards) Claim(ctx context.Context, n int32, topicID string) (out pipelin
 			if w.s.mistakes.checkpointAhead && state.Checkpoint != nil {
 				state.CheckpointAt++
 			}
+			if state.Checkpoint != nil && w.s.rots() {
+				state.Checkpoint[len(state.Checkpoint)/2]++
+			}
 			out = pipeline.Shard(state)
 			return err
 		}})
@@ -185,6 +192,9 @@ func (a shards) Claim(ctx context.Context, n int32, topicID string) (out pipelin
 func (a shards) Earlier(ctx context.Context, n int32, before int64) (at int64, checkpoint []byte, err error) {
 	err = a.p.s.one(ctx, &op{caller: a.caller, name: "earlier", lossy: true, effect: func(int) (err error) {
 		at, checkpoint, err = a.p.s.world.book.EarlierCheckpoint(context.Background(), n, before)
+		if checkpoint != nil && a.p.s.rots() {
+			checkpoint[len(checkpoint)/2]++
+		}
 		return err
 	}})
 	return at, checkpoint, err
@@ -224,7 +234,11 @@ func (w *world) apply(now time.Time, writes []pipeline.ShardWrite) error {
 			all[i].Epoch = w.epochs[one.Shard]
 		}
 	}
-	if err := w.book.Apply(context.Background(), now, all); err != nil {
+	err := w.book.Apply(context.Background(), now, all)
+	if errors.Is(err, incidents.ErrFenced) {
+		w.s.happened["transactions of who was the owner"]++
+	}
+	if err != nil {
 		return err
 	}
 	for _, one := range writes {
@@ -275,6 +289,9 @@ type notifier struct {
 func (a notifier) Deliver(ctx context.Context, m incidents.Message) (string, error) {
 	s := a.p.s
 	err := s.one(ctx, &op{caller: a.caller, name: "deliver", lossy: true, about: func() string { return m.ID }, effect: func(int) error {
+		if s.world.told[a.destination].known[m.ID] {
+			s.happened["messages that were taken already"]++
+		}
 		s.world.told[a.destination].take(m, s.mistakes.noKeys)
 		return nil
 	}})

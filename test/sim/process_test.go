@@ -118,6 +118,9 @@ func (p *process) deliver(destination string, log *zap.Logger) func() {
 
 // kill ends the process as kill -9 does. The groups find out when its session ends.
 func (p *process) kill() {
+	if !p.s.calm {
+		p.s.happened["processes killed"]++
+	}
 	p.s.tell("%s is killed", p.name)
 	p.s.mu.Lock()
 	p.dead, p.paused = true, false
@@ -158,6 +161,7 @@ func (p *process) expire() {
 
 // stop stops the process as SIGSTOP does.
 func (p *process) stop() {
+	p.s.happened["processes stopped"]++
 	p.s.tell("%s is stopped", p.name)
 	p.paused = true
 	p.expire()
@@ -177,6 +181,7 @@ func (p *process) goOn() {
 
 // leave ends the process as SIGTERM does. Its slot is free when its goroutines have ended.
 func (p *process) leave() {
+	p.s.happened["processes told to end"]++
 	p.s.tell("%s is told to end", p.name)
 	p.leaving = true
 	for _, m := range p.members {
@@ -202,7 +207,7 @@ func (c *complaints) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.C
 }
 
 func (c *complaints) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if c.p.dead {
+	if c.p.dead || e.Message == "cannot read a checkpoint, trying the one before" && c.p.s.wild.rot {
 		return nil
 	}
 	enc := zapcore.NewMapObjectEncoder()

@@ -29,6 +29,7 @@ type sim struct {
 	slots     []*process     // nil: not running
 	everybody []*process     // that was ever started
 	kinds     map[string]int // steps by loop
+	happened  map[string]int // what went wrong, by its name
 
 	n       int // steps so far
 	rng     *rand.Rand
@@ -75,7 +76,7 @@ type timed struct {
 
 func newSim(c config) *sim {
 	pcg := rand.NewPCG(c.seed, 0)
-	s := &sim{config: c, pcg: pcg, rng: rand.New(pcg), arrived: make(chan struct{}, 1), slots: make([]*process, max(c.processes, 1)), kinds: map[string]int{}}
+	s := &sim{config: c, pcg: pcg, rng: rand.New(pcg), arrived: make(chan struct{}, 1), slots: make([]*process, max(c.processes, 1)), kinds: map[string]int{}, happened: map[string]int{}}
 	s.world = newWorld(s)
 	return s
 }
@@ -288,6 +289,16 @@ func (s *sim) disturbed(id, onceIn int) bool {
 	return true
 }
 
+// rots says whether what a step reads is damaged.
+func (s *sim) rots() bool {
+	if s.calm || !s.wild.rot || s.rng.IntN(6) > 0 || s.only != nil && !slices.Contains(s.only, -s.n) {
+		return false
+	}
+	s.applied = append(s.applied, -s.n)
+	s.happened["checkpoints damaged"]++
+	return true
+}
+
 // left decides about a call whose caller waits no more: it may be on its way all the same.
 func (s *sim) left(o *op) {
 	if s.calm || !o.lossy || s.rng.IntN(2) == 0 {
@@ -296,6 +307,7 @@ func (s *sim) left(o *op) {
 	for i := range o.parts {
 		_ = o.effect(i)
 	}
+	s.happened["calls done after their callers gave up"]++
 	s.told(o, nil, "done, after its caller gave up")
 }
 
@@ -322,6 +334,7 @@ func (s *sim) disturb(o *op) bool {
 		s.mu.Lock()
 		s.ops = append(s.ops, o)
 		s.mu.Unlock()
+		s.happened["calls held back"]++
 		s.told(o, nil, "held back")
 	case k < 7 || !o.lossy:
 		s.slow(o)
@@ -366,6 +379,7 @@ func (s *sim) slow(o *op) {
 	for i := range errs {
 		errs[i] = o.effect(i)
 	}
+	s.happened["answers that were slow"]++
 	s.told(o, errs, "slow to answer")
 	s.after(s.span(6*time.Second), "answer to "+o.loop+" "+o.name, func() { o.answer <- errs })
 }
@@ -380,6 +394,9 @@ func (s *sim) perform(o *op, how string) []error {
 	for i := range errs {
 		f := fate(s.rng.IntN(4))
 		fates[i] = f.String()
+		if f != done {
+			s.happened["parts of calls: "+f.String()]++
+		}
 		errs[i] = errInjected
 		switch f {
 		case done:
@@ -388,12 +405,19 @@ func (s *sim) perform(o *op, how string) []error {
 			_ = o.effect(i)
 		case late:
 			if o.lossy {
-				s.after(s.span(8*time.Second), "what came late of "+o.loop+" "+o.name, func() { _ = o.effect(i) })
+				s.after(s.span(8*time.Second), "what came late of "+o.loop+" "+o.name, func() { s.arrivesLate(o, i) })
 			}
 		}
 	}
 	s.told(o, nil, how+strings.Join(fates, ", "))
 	return errs
+}
+
+func (s *sim) arrivesLate(o *op, part int) {
+	if o.p.dead {
+		s.happened["what a killed process had asked for"]++
+	}
+	_ = o.effect(part)
 }
 
 // told writes a step into the trace.

@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -109,20 +110,52 @@ func TestSchedules(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 160)
 	}
-	var next, steps, disturbed atomic.Int64
-	t.Cleanup(func() {
-		t.Logf("%d schedules, %d steps, %d of them and of the time between disturbed", n, steps.Load(), disturbed.Load())
-	})
+	var next atomic.Int64
+	var seen coverage
+	t.Cleanup(func() { seen.report(t, n) })
 	for i := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			for seed := uint64(next.Add(1) - 1); seed < n && !t.Failed(); seed = uint64(next.Add(1) - 1) {
-				o := b.check(t, seed)
-				steps.Add(int64(o.steps))
-				disturbed.Add(int64(len(o.applied)))
+				seen.add(b.check(t, seed))
 			}
 		})
+	}
+}
+
+// coverage is what happened in all schedules.
+type coverage struct {
+	mu       sync.Mutex
+	runs     uint64
+	steps    int
+	happened map[string]int
+}
+
+func (c *coverage) add(o *outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runs++
+	c.steps += o.steps
+	if c.happened == nil {
+		c.happened = map[string]int{}
+	}
+	for name, n := range o.happened {
+		c.happened[name] += n
+	}
+}
+
+// kinds is how many things there are, at the least, that happen in a few schedules.
+const kinds = 19
+
+// report checks that everything happened that can: schedules in which nothing goes wrong prove nothing.
+func (c *coverage) report(t *testing.T, want uint64) {
+	for _, name := range slices.Sorted(maps.Keys(c.happened)) {
+		t.Logf("%7d %s", c.happened[name], name)
+	}
+	t.Logf("%d schedules, %d steps", c.runs, c.steps)
+	if !t.Failed() && (c.runs != want || len(c.happened) < kinds) {
+		t.Errorf("%d schedules of %d, in which %d of %d kinds of things happened", c.runs, want, len(c.happened), kinds)
 	}
 }
 
