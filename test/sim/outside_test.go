@@ -257,11 +257,7 @@ type outbox struct{ caller }
 func (a outbox) Due(ctx context.Context, destination string, now time.Time, limit int) (out []incidents.Message, err error) {
 	w := a.p.s.world
 	err = w.s.one(ctx, &op{caller: a.caller, name: "due", lossy: true, about: func() string { return fmt.Sprint(len(out)) }, effect: func(int) (err error) {
-		if out, err = w.book.Due(context.Background(), destination, now, limit); err == nil && w.s.mistakes.sentFirst {
-			for _, m := range out {
-				err = errors.Join(err, w.book.Sent(context.Background(), m, "", now))
-			}
-		}
+		out, err = w.book.Due(context.Background(), destination, now, limit)
 		return err
 	}})
 	return out, err
@@ -288,6 +284,11 @@ type notifier struct {
 // Deliver implements pipeline.Notifier.
 func (a notifier) Deliver(ctx context.Context, m incidents.Message) (string, error) {
 	s := a.p.s
+	if s.mistakes.sentFirst {
+		if err := (outbox{a.caller}).Sent(ctx, m, "", a.p.now()); err != nil {
+			return "", err
+		}
+	}
 	err := s.one(ctx, &op{caller: a.caller, name: "deliver", lossy: true, about: func() string { return m.ID }, effect: func(int) error {
 		if s.world.told[a.destination].known[m.ID] {
 			s.happened["messages that were taken already"]++
