@@ -99,7 +99,8 @@ type archiving struct {
 	rejected   []event.Rejection // by the last flush, whose dead letters are not written yet
 	due        time.Time
 	lag        map[event.Source]int64
-	documents  int // of the record under way
+	durable    event.Offsets // of what was flushed and is not committed yet
+	documents  int           // of the record under way
 	each       func(*event.Event)
 	tally      tally
 }
@@ -113,7 +114,7 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the archive: %w", err)
 	}
-	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}}
+	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}, durable: event.Offsets{}}
 	g.each = g.add
 	defer g.release()
 	defer a.Stats.Lag.Store(0)
@@ -204,25 +205,30 @@ func (g *archiving) flush(ctx context.Context) error {
 		return fmt.Errorf("cannot write dead letters: %w", err)
 	}
 	g.count(letters, lost, len(g.rejected), began)
-	offsets := event.Offsets{}
 	for _, b := range g.held {
-		offsets[b.Source] = max(offsets[b.Source], b.Next)
+		g.durable[b.Source] = max(g.durable[b.Source], b.Next)
 	}
 	g.release()
 	clear(g.dead)
 	g.dead, g.rejected, g.due = g.dead[:0], nil, g.Clock().Add(g.Every)
-	if len(offsets) == 0 {
-		return nil
+	g.commit(ctx)
+	return nil
+}
+
+// commit commits what is durable. What cannot be committed is tried again with the next flush, also when no record follows.
+func (g *archiving) commit(ctx context.Context) {
+	if len(g.durable) == 0 {
+		return
 	}
-	if err := g.claim.Commit(ctx, offsets); err != nil {
+	if err := g.claim.Commit(ctx, g.durable); err != nil {
 		g.Stats.CommitFailures.Add(1)
 		if ctx.Err() == nil {
-			g.Log.Warn("cannot commit offsets of the archive loop; what lies behind them is repeated, and the archive knows it", zap.Error(err))
+			g.Log.Warn("cannot commit offsets of the archive loop; what lies behind them is repeated after a restart, and the archive knows it", zap.Error(err))
 		}
-		return nil
+		return
 	}
+	g.durable = event.Offsets{} // another one: the claim may keep what it was given
 	g.Stats.Commits.Add(1)
-	return nil
 }
 
 // count counts what was flushed; lost is how many records had a document rejected.

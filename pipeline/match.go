@@ -192,16 +192,18 @@ func (g *matching) tick() {
 	}
 }
 
-// commit commits what lies behind acknowledged frames.
+// commit commits what lies behind acknowledged frames. What cannot be committed is tried again, also when no record follows.
 func (g *matching) commit(ctx context.Context) error {
 	offsets := event.Offsets{}
 	for s, p := range g.parts {
 		n := 0
 		for n < len(p.units) && g.sender.acknowledged(p.units[n]) {
-			offsets[s] = p.units[n].next
 			n++
 		}
-		p.units = p.units[n:]
+		if n > 0 {
+			p.units = p.units[n-1:] // the last of them stands for all
+			offsets[s] = p.units[0].next
+		}
 	}
 	if len(offsets) == 0 {
 		return nil
@@ -209,6 +211,10 @@ func (g *matching) commit(ctx context.Context) error {
 	if err := g.claim.Commit(ctx, offsets); err != nil {
 		g.Stats.CommitFailures.Add(1)
 		return err
+	}
+	for s := range offsets {
+		p := g.parts[s]
+		p.units = p.units[1:]
 	}
 	g.Stats.Commits.Add(1)
 	return nil
