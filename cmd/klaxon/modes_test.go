@@ -113,7 +113,7 @@ func (r *received) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *received) readAlerts(ctx context.Context, addr, topic string) {
 	client := kafka.NewClient(kafka.Config{Brokers: []string{addr}, ClientID: "reader", Log: zap.NewNop()})
 	defer client.Close()
-	_ = client.Consume(ctx, kafka.GroupConfig{ID: "reader", Topics: []string{topic}}, func(ctx context.Context, claim *kafka.Claim) error {
+	_ = client.Consume(ctx, kafka.GroupConfig{ID: "reader", Topics: kafka.Select(topic)}, func(ctx context.Context, claim *kafka.Claim) error {
 		for {
 			b, err := claim.Fetch(ctx)
 			if err != nil {
@@ -155,7 +155,7 @@ func TestModes(t *testing.T) {
 	c.Rules.Shipped, c.Rules.Dirs = false, []string{filepath.Join(dir, "rules")}
 	c.Archive.Local = &LocalArchiveConfig{Dir: filepath.Join(dir, "archive"), Every: time.Second}
 	c.Store.Path = filepath.Join(dir, "klaxon.db")
-	c.Deliver.Webhooks = []WebhookConfig{{Name: "soc", URL: hook.URL, Secret: "0123456789abcdef0123456789abcdef", Send: []string{incidents.TypeAlert, incidents.TypeIncident}}}
+	c.Deliver.Webhooks = []WebhookConfig{{ReceiverConfig: ReceiverConfig{Name: "soc", Send: []string{incidents.TypeAlert, incidents.TypeIncident}}, URL: hook.URL, Secret: "0123456789abcdef0123456789abcdef"}}
 	c.Admin.Listen = "127.0.0.1:0"
 	a, err := newApp(c, zap.NewNop())
 	if err != nil {

@@ -29,6 +29,14 @@ type Store struct {
 	outbox      []incidents.Message // by Seq
 	known       map[[2]string]bool  // destination and id of what the outbox holds
 	seq         int64
+	threads     map[[2]string]thread // by destination and subject
+	leases      map[string]incidents.Lease
+}
+
+// thread is what a destination called its first message about a subject, and when it was last told of it.
+type thread struct {
+	ref     string
+	updated time.Time
 }
 
 type shard struct {
@@ -52,7 +60,8 @@ type storedAlert struct {
 // New makes an empty store.
 func New() *Store {
 	return &Store{shards: map[int32]shard{}, checkpoints: map[int32][]checkpoint{}, alerts: map[string]storedAlert{}, keys: map[string]incidents.KeyState{},
-		incidents: map[string]incidents.Incident{}, links: map[[2]string]bool{}, entries: map[string][]incidents.Entry{}, known: map[[2]string]bool{}}
+		incidents: map[string]incidents.Incident{}, links: map[[2]string]bool{}, entries: map[string][]incidents.Entry{}, known: map[[2]string]bool{},
+		threads: map[[2]string]thread{}, leases: map[string]incidents.Lease{}}
 }
 
 // Close has nothing to close.
@@ -196,7 +205,7 @@ func (v view) messages(limit int, wanted func(*incidents.Message) bool) []incide
 	for i := range v.s.outbox {
 		if m := &v.s.outbox[i]; wanted(m) && len(out) < incidents.Rows(limit) {
 			one := *m
-			one.Body = slices.Clone(m.Body)
+			one.Body, one.Thread = slices.Clone(m.Body), v.s.threads[[2]string{m.Destination, m.Subject}].ref
 			out = append(out, one)
 		}
 	}
@@ -243,6 +252,8 @@ func (v view) Checkpoint(number int32, before int64) (int64, []byte, error) {
 	}
 	return c.at, slices.Clone(c.memory), nil
 }
+
+func (v view) Lease(name string) (incidents.Lease, error) { return v.s.leases[name], nil }
 
 // text is what every store takes as text.
 func text(s string) string {

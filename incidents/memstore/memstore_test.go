@@ -9,5 +9,8 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	storetest.Suite(t, func(*testing.T) incidents.Store { return memstore.New() })
+	storetest.Suite(t, func(*testing.T) func() incidents.Store {
+		s := memstore.New()
+		return func() incidents.Store { return s }
+	})
 }

@@ -72,7 +72,11 @@ func (t *tx) PutKey(keyID string, k incidents.KeyState) error {
 	return nil
 }
 
-func (t *tx) Known(alertID string) (incidents.Known, error) { return t.s.alerts[alertID].Known, nil }
+func (t *tx) Known(alertID string) (incidents.Known, error) {
+	k := t.s.alerts[alertID].Known
+	k.KeyID = t.s.incidents[k.Incident].KeyID
+	return k, nil
+}
 
 func (t *tx) PutAlert(a *alert.Alert, body json.RawMessage, incident string, now time.Time) error {
 	put(t, t.s.alerts, a.ID, storedAlert{Known: incidents.Known{Revision: a.Revision, Incident: incident}, tenant: text(a.Tenant), rule: text(a.Rule.ID),
@@ -125,6 +129,23 @@ func (t *tx) PutMessage(m *incidents.Message) (bool, error) {
 	return true, nil
 }
 
+func (t *tx) PutThread(destination, subject, ref string, now time.Time) error {
+	key := [2]string{destination, subject}
+	if before, ok := t.s.threads[key]; ok {
+		ref = before.ref
+	}
+	put(t, t.s.threads, key, thread{ref, now})
+	return nil
+}
+
+func (t *tx) PutLease(name string, l incidents.Lease, seen int64) (bool, error) {
+	if before, ok := t.s.leases[name]; ok && before.Turn != seen {
+		return false, nil
+	}
+	put(t, t.s.leases, name, l)
+	return true, nil
+}
+
 const (
 	gaveUp   = "not delivered in time: given up"
 	overflow = "too many messages wait for this destination: the oldest are given up"
@@ -161,6 +182,13 @@ func (t *tx) Prune(p incidents.Pruning) (done incidents.Pruned, err error) {
 		if a.Incident == "" && a.updated.Before(p.Alerts) && done.Alerts < int64(p.Limit) {
 			remove(t, t.s.alerts, id)
 			done.Alerts++
+		}
+	}
+	for key, one := range t.s.threads {
+		in, ok := t.s.incidents[key[1]]
+		if open := ok && in.State.Open(); !open && one.updated.Before(p.Threads) && done.Threads < int64(p.Limit) {
+			remove(t, t.s.threads, key)
+			done.Threads++
 		}
 	}
 	return done, nil

@@ -92,7 +92,7 @@ func (p *process) match(log *zap.Logger) func(context.Context, *claim) error {
 
 func (p *process) detect(log *zap.Logger) func(context.Context, *claim) error {
 	d := &pipeline.Detect{Program: func() *detectors.Program { return p.s.workload.generations[p.rules].program }, Store: shards{caller{p, detectGroup}}, HitsTopic: hitsTopic,
-		Topics: []string{sourceTopic}, Clock: p.now, Log: log, Stats: &pipeline.DetectStats{}, Applied: p.applied, Checkpoint: 2 * time.Second, Save: time.Second,
+		Wanted: func(_ context.Context, topic string) bool { return topic == sourceTopic }, Silence: 30 * time.Second, Clock: p.now, Log: log, Stats: &pipeline.DetectStats{}, Applied: p.applied, Checkpoint: 2 * time.Second, Save: time.Second,
 		Timeout: 2 * time.Second, Drain: time.Second}
 	return func(ctx context.Context, c *claim) error { return d.Run(ctx, c) }
 }
