@@ -142,11 +142,11 @@ func TestHostileTexts(t *testing.T) {
 
 // allTexts are the texts of all blocks.
 func allTexts(t *rapid.T, raw json.RawMessage) (out []string) {
-	var any any
-	if err := json.Unmarshal(raw, &any); err != nil {
+	var all any
+	if err := json.Unmarshal(raw, &all); err != nil {
 		t.Fatal(err)
 	}
-	collect(any, &out)
+	collect(all, &out)
 	return out
 }
 
