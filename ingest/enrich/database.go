@@ -51,12 +51,7 @@ func Open(kind Kind, path string, last *Database) (*Database, error) {
 	if last != nil && last.kind == kind && last.digest == digest {
 		return last, nil
 	}
-	d, err := New(kind, data)
-	if err != nil {
-		return nil, err
-	}
-	d.digest = digest
-	return d, nil
+	return read(kind, data, digest)
 }
 
 func readAll(path string) ([]byte, error) {
@@ -83,12 +78,14 @@ func readAll(path string) ([]byte, error) {
 }
 
 // New is Open for the contents of a file, which the database keeps: the caller must not write to them.
-func New(kind Kind, data []byte) (*Database, error) {
+func New(kind Kind, data []byte) (*Database, error) { return read(kind, data, sha256.Sum256(data)) }
+
+func read(kind Kind, data []byte, digest [sha256.Size]byte) (*Database, error) {
 	r, err := maxminddb.OpenBytes(data, maxminddb.DisableStringCache())
 	if err != nil {
 		return nil, fmt.Errorf("it is no MaxMind database, or was cut off: %w", err)
 	}
-	d := &Database{kind: kind, reader: r, digest: sha256.Sum256(data)}
+	d := &Database{kind: kind, digest: digest, reader: r}
 	if err := d.read(); err != nil {
 		return nil, err
 	}
@@ -123,8 +120,9 @@ type row struct {
 	network       Network
 }
 
-// read walks through all networks and reads every record once. The tree of a damaged file may lead in circles, and its records into each
-// other: what a sound one of its size cannot have ends the walk.
+// read walks through all networks and reads every record once, so that a look-up meets nothing that was not read before, and needs neither
+// memory nor a way to fail. (The reader's own Verify does not ask whether the records are what is expected here, and takes many times as
+// long.) The tree of a damaged file may lead in circles: more ends than a sound one can have end the walk.
 func (d *Database) read() error {
 	d.index = map[uint32]uint32{}
 	places, systems, rows := newPool[Place](), newPool[System](), newPool[row]()
