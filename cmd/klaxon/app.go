@@ -148,11 +148,11 @@ func (a *app) prepare(ctx context.Context) bool {
 		}
 		return a.inspectTopics(ctx, told)
 	})
-	return ready && (!a.needsStore() || a.insist(ctx, "store", func(ctx context.Context) error {
+	return ready && (!a.needsStore() || a.insist(ctx, "store", func(context.Context) error {
 		if a.store != nil {
 			return nil
 		}
-		return a.useStore(ctx)
+		return a.useStore(ctx) // it has time-outs of its own: to change large tables takes longer than a try
 	}))
 }
 

@@ -26,8 +26,9 @@ const (
 	statementTimeout = 12 * time.Second
 	// transactionTimeout bounds a transaction from this side: a server that was cut off answers nothing at all.
 	transactionTimeout = 15 * time.Second
-	// openTimeout bounds opening, and bringing the tables up to date.
-	openTimeout = time.Minute
+	// openTimeout bounds each step of opening, but not bringing the tables up to date, which takes as long as they are large.
+	openTimeout    = 15 * time.Second
+	migrateTimeout = 30 * time.Minute
 	// maxIdle is how long a connection stays open unused, maxAge how long at all: after a fail-over all go to the new server in the end.
 	maxIdle = 5 * time.Minute
 	maxAge  = time.Hour
@@ -51,8 +52,6 @@ func open(ctx context.Context, c Config, ready func(context.Context, *sql.DB) er
 	if err != nil {
 		return nil, err
 	}
-	ctx, done := context.WithTimeout(ctx, openTimeout)
-	defer done()
 	s, err := pools(ctx, cfg, c.pause(), ready)
 	if err != nil {
 		return nil, explain(cfg, err)
@@ -66,6 +65,8 @@ func pools(ctx context.Context, cfg *pgx.ConnConfig, pause time.Duration, ready 
 	if err := errors.Join(prepare(ctx, first, ready), first.Close()); err != nil {
 		return nil, err
 	}
+	ctx, done := context.WithTimeout(ctx, openTimeout)
+	defer done()
 	write, read := connect(cfg, writers, timeouts(pause, statementTimeout)), connect(cfg, readers, timeouts(pause, statementTimeout))
 	return sqlstore.New(ctx, write, read, sqlstore.Options{
 		Update:  sql.TxOptions{Isolation: sql.LevelReadCommitted}, // rows are locked before they are read: see incidents.Tx
@@ -79,6 +80,8 @@ func prepare(ctx context.Context, db *sql.DB, ready func(context.Context, *sql.D
 	if err := suitable(ctx, db); err != nil {
 		return err
 	}
+	ctx, done := context.WithTimeout(ctx, migrateTimeout)
+	defer done()
 	return ready(ctx, db)
 }
 
@@ -104,6 +107,8 @@ func connect(cfg *pgx.ConnConfig, connections int, settings string) *sql.DB {
 
 // suitable refuses a database that could not keep every text, and a server that takes no writes.
 func suitable(ctx context.Context, db *sql.DB) error {
+	ctx, done := context.WithTimeout(ctx, openTimeout)
+	defer done()
 	var encoding string
 	var standby bool
 	err := db.QueryRowContext(ctx, `SELECT current_setting('server_encoding'), pg_is_in_recovery()`).Scan(&encoding, &standby)

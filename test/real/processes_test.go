@@ -3,6 +3,7 @@ package real
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,7 +120,12 @@ func newDatabase(t *testing.T, server, name string) string {
 	t.Helper()
 	query(t, server, "CREATE DATABASE "+name)
 	t.Cleanup(func() { query(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
-	return strings.TrimSuffix(server, "/postgres") + "/" + name
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
 }
 
 // query runs a statement in a session of its own.
