@@ -229,7 +229,8 @@ func TestAnOverrideCanSwitchOnForOneTenant(t *testing.T) {
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {
-	s := mustLoad(t, bruteforce+"---\nid: y\ntitle: y\nsource: {dataset: '*'}\nseverity: low\nwhere: any(json.items, .port == 22)\nalert: {incident_by: [source.ip, '@timestamp']}\n")
+	s := mustLoad(t, bruteforce+"---\nid: y\ntitle: y\nsource: {dataset: '*'}\nseverity: low\nwhere: any(json.items, .port == 22)\nalert: {incident_by: [source.ip, '@timestamp']}\n---\n"+
+		"override: y\ntenant: acme\nset: {mode: shadow, except: [{where: 'user.name == \"probe\"', why: x}]}\nwhy: x\nuntil: 2027-01-31\n---\noverride: y\nset: {severity: high}\nwhy: x\n")
 	e := newEvent(t, s, "system.auth", "acme", day("2026-11-30T00:00:00Z"), "event.action", "ssh_login", "event.outcome", "failure", "source.ip", "203.0.113.9|2001:db8::1", "user.name", "root")
 	e.AddRaw(s.Schema().ID("json.items[]"), []byte(`[{"port":22}]`))
 	m := s.NewMatcher()
@@ -301,6 +302,7 @@ func TestTemplate(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add(bruteforce)
 	f.Add("id: x\ntitle: '{{user.name}} {{count}}'\nsource: {dataset: ['*']}\nwhere: |\n  any(json.items, .port == 22)\n  or user.name in list(\"embargoed\")\ncount: {by: ['subnet(source.ip, 24, 64)'], within: 1d, at_least: 2}\nseverity: high\n---\noverride: x\ntenant: t\nset: {count.at_least: 5, mode: shadow, severity: [{when: count > 5, is: low}, {is: high}]}\nwhy: y\nuntil: 2027-01-01\n")
+	f.Add(tunable + "---\noverride: x\nset: {count.within: 2m, alert.quiet: 1h, owner: b, runbook: c}\nwhy: w\n---\noverride: x\ntenant: t\nset: {mode: off, except: [{where: 'user.name == \"x\"', until: 2027-01-01, why: y}]}\nwhy: w\n---\noverride: x\ntenant: t\nset: {mode: live, owner: }\nwhy: w\n")
 	f.Add("id: x\ntitle: x\nsource: {dataset: a}\nseverity: low\ntests:\n- {name: a, start: 2027-01-01T00:00:00Z, given: {json.items: [{a: [1, x]}, {b: {c: d}}], source: {ip: '::1'}}, events: [{repeat: 3, every: 1s, after: 0s}, {line: 'x {{n}}'}], alerts: [{at: 0s}]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		set, d := load(t, text, Options{})

@@ -19,7 +19,7 @@ func (u *Unit) fills(written []string, field string) bool {
 	has := func(name string) bool { _, ok := slices.BinarySearch(written, name); return ok }
 	below := func(prefix string) bool { return prefix != "" && strings.HasPrefix(field, prefix+".") }
 	switch {
-	case has(field) || everywhere(field) || below(u.vendor) || below(u.rest) || u.ecs && isECS(field):
+	case has(field) || u.declares(field) || everywhere(field) || below(u.vendor) || below(u.rest) || u.ecs && isECS(field):
 		return true
 	case u.unwrap.syslog && fromSyslog(field):
 		return true
@@ -28,6 +28,11 @@ func (u *Unit) fills(written []string, field string) bool {
 	}
 	side, rest, _ := strings.Cut(field, ".") // what enrichment says of an address
 	return (strings.HasPrefix(rest, "geo.") || strings.HasPrefix(rest, "as.")) && has(side+".ip")
+}
+
+// declares says whether the unit's own fields, which a document may fill by their names, hold a field.
+func (u *Unit) declares(field string) bool {
+	return slices.ContainsFunc(u.declared, func(d declared) bool { return d.name == field })
 }
 
 // everywhere says whether a field is there whatever the dataset does.

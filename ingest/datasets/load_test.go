@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -276,6 +277,36 @@ set:
 		if got := f("user.roles") + " " + f("network.name") + " " + f("event.category"); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
+	}
+}
+
+func TestFills(t *testing.T) {
+	set, list := load(t, map[string]string{"a.yaml": "dataset: a\nvendor: v\nunwrap: [syslog]\nparse: json\nforwarded: $f\nfields: {a.own: long}\nmap: {user.name: u, source.ip: ip, $f: f}\nset: {event.action: {copy: user.name}}" + tests +
+		"---\ndataset: b\necs: true\nrest: json\nparse: json" + tests + "---\ndataset: c\nparse: [{pattern: '<user.id:rest>'}]" + tests})
+	if list.HasErrors() {
+		t.Fatal(list)
+	}
+	for dataset, fields := range map[string]string{
+		"a": "user.name event.action source.ip v.any.thing a.own host.hostname process.name log.syslog.priority client.ip client.geo.country_iso_code source.geo.country_iso_code source.as.number tags message klaxon.tenant related.ip @timestamp",
+		"b": "user.name source.ip url.path json.any event.action", "c": "user.id related.user event.dataset",
+	} {
+		for _, f := range strings.Fields(fields) {
+			if !set.Fills(dataset, f) {
+				t.Errorf("%s does not fill %s", dataset, f)
+			}
+		}
+	}
+	for dataset, fields := range map[string]string{
+		"a": "user.id json.x w.x destination.geo.country_iso_code", "b": "v.x", "c": "user.name host.hostname client.ip source.geo.country_iso_code", "d": "message",
+	} {
+		for _, f := range strings.Fields(fields) {
+			if set.Fills(dataset, f) {
+				t.Errorf("%s fills %s", dataset, f)
+			}
+		}
+	}
+	if got := set.Names(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Error(got)
 	}
 }
 

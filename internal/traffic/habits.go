@@ -18,6 +18,8 @@ func (g *Generator) background(at int64) Message {
 		return g.develop(t, at)
 	case n < 82:
 		return g.elevate(t, at)
+	case n < 84:
+		return g.correspond(t, at)
 	}
 	return g.work(t, at)
 }

@@ -19,11 +19,12 @@ const (
 	TopicApp        = "logs.app.audit"
 	TopicKubernetes = "logs.kubernetes.audit"
 	TopicGitHub     = "logs.github.audit"
+	TopicMail       = "logs.mail.gateway"
 )
 
 // Topics is every topic that messages are for.
 func Topics() []string {
-	return []string{TopicNginx, TopicAuth, TopicCloudTrail, TopicApp, TopicKubernetes, TopicGitHub}
+	return []string{TopicNginx, TopicAuth, TopicCloudTrail, TopicApp, TopicKubernetes, TopicGitHub, TopicMail}
 }
 
 // Options says what to make.
