@@ -227,7 +227,7 @@ func (g *archiving) commit(ctx context.Context) {
 		}
 		return
 	}
-	g.durable = event.Offsets{} // another one: the claim may keep what it was given
+	clear(g.durable)
 	g.Stats.Commits.Add(1)
 }
 

@@ -50,11 +50,11 @@ func (s *sim) play() bool {
 	s.group(archiveGroup, s.world.source)
 	s.group(matchGroup, s.world.source)
 	s.group(detectGroup, s.world.hits)
-	s.arrive()
 	s.calm = s.wild == wild{}
 	if !s.calm {
 		s.happenings()
 	}
+	s.arrive()
 	for slot := range s.slots {
 		s.start(slot)
 	}

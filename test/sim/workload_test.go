@@ -167,11 +167,10 @@ func (s *sim) arrive() {
 		s.after(recreation, "", s.recreate)
 	}
 	for _, a := range s.workload.records {
-		append := func() { s.world.source.append(a.partition, a.logged) }
 		if a.after == 0 {
-			append()
-		} else {
-			s.after(a.after, "", append)
+			s.world.source.append(a.partition, a.logged)
+			continue
 		}
+		s.after(a.after, "", func() { s.world.source.append(a.partition, a.logged) })
 	}
 }
