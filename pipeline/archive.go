@@ -35,8 +35,11 @@ type ArchiveStats struct {
 	Records, Archived, DeadLettered, Dropped, Documents, Bytes, Flushes, Rejected, Commits, CommitFailures Counter
 	Skipped                                                                                                Counter // records that were gone from the log before they were read
 	CutDeadLetters                                                                                         Counter // dead letters that had to be cut to fit their topic
-	Lag, HeldBytes, LastFlush                                                                              Gauge   // LastFlush: Unix milliseconds
+	Lag                                                                                                    TopicGauge
+	HeldBytes, Partitions, LastFlush                                                                       Gauge // LastFlush: Unix milliseconds
 	FlushTime                                                                                              Latency
+	// OldestUncommitted is the time of the oldest record that was read and not committed: Unix milliseconds, 0 for none.
+	OldestUncommitted Gauge
 	// Reasons is dead letters by reason; OtherReason stands for all that is not named.
 	Reasons map[string]*Counter
 }
@@ -98,6 +101,8 @@ type archiving struct {
 	dead       []kafka.Message
 	rejected   []event.Rejection // by the last flush, whose dead letters are not written yet
 	due        time.Time
+	done       event.Offsets // durable, and not committed
+	oldest     int64         // record time of the oldest record that is not committed
 	lag        map[event.Source]int64
 	documents  int // of the record under way
 	each       func(*event.Event)
@@ -113,10 +118,15 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the archive: %w", err)
 	}
-	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}}
+	g := &archiving{Archive: a, claim: claim, sink: sink, done: event.Offsets{}, lag: map[event.Source]int64{}}
 	g.each = g.add
 	defer g.release()
-	defer a.Stats.Lag.Store(0)
+	a.Stats.Partitions.Store(int64(len(claim.Owned())))
+	defer func() {
+		a.Stats.Lag.Store(nil)
+		a.Stats.Partitions.Store(0)
+		a.Stats.OldestUncommitted.Store(0)
+	}()
 	g.due = g.Clock().Add(g.Every)
 	for ctx.Err() == nil {
 		fetchCtx, cancel := context.WithDeadline(ctx, g.due)
@@ -163,6 +173,8 @@ func (g *archiving) batch(b *event.Batch) {
 	g.held = append(g.held, b)
 	g.heldBytes += b.Bytes
 	g.Stats.HeldBytes.Store(int64(g.heldBytes))
+	g.oldest = oldest(g.oldest, b.Records)
+	g.Stats.OldestUncommitted.Store(g.oldest)
 }
 
 func (g *archiving) record(r *event.Record) {
@@ -204,25 +216,32 @@ func (g *archiving) flush(ctx context.Context) error {
 		return fmt.Errorf("cannot write dead letters: %w", err)
 	}
 	g.count(letters, lost, len(g.rejected), began)
-	offsets := event.Offsets{}
 	for _, b := range g.held {
-		offsets[b.Source] = max(offsets[b.Source], b.Next)
+		g.done[b.Source] = max(g.done[b.Source], b.Next)
 	}
 	g.release()
 	clear(g.dead)
 	g.dead, g.rejected, g.due = g.dead[:0], nil, g.Clock().Add(g.Every)
-	if len(offsets) == 0 {
-		return nil
+	g.commit(ctx)
+	return nil
+}
+
+// commit commits what is durable. What could not be committed is tried again after the next flush.
+func (g *archiving) commit(ctx context.Context) {
+	if len(g.done) == 0 {
+		return
 	}
-	if err := g.claim.Commit(ctx, offsets); err != nil {
+	if err := g.claim.Commit(ctx, g.done); err != nil {
 		g.Stats.CommitFailures.Add(1)
 		if ctx.Err() == nil {
-			g.Log.Warn("cannot commit offsets of the archive loop; what lies behind them is repeated, and the archive knows it", zap.Error(err))
+			g.Log.Warn("cannot commit offsets of the archive loop, trying again; what lies behind them may be repeated, and the archive knows it", zap.Error(err))
 		}
-		return nil
+		return
 	}
+	clear(g.done)
+	g.oldest = 0
+	g.Stats.OldestUncommitted.Store(0)
 	g.Stats.Commits.Add(1)
-	return nil
 }
 
 // count counts what was flushed; lost is how many records had a document rejected.
@@ -241,9 +260,9 @@ func (g *archiving) count(letters []kafka.Message, lost, rejected int, began tim
 	s.Flushes.Add(1)
 	s.LastFlush.Store(g.Clock().UnixMilli())
 	s.FlushTime.Observe(g.Clock().Sub(began))
-	lag := int64(0)
-	for _, n := range g.lag {
-		lag += n
+	lag := map[string]int64{}
+	for source, n := range g.lag {
+		lag[source.Topic] += n
 	}
 	s.Lag.Store(lag)
 	g.tally = tally{}

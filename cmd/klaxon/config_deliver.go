@@ -57,6 +57,7 @@ func (r configReader) webhook(n diag.Node) WebhookConfig {
 	}
 	u := m.Need("url")
 	h.URL = u.Text()
+	r.secrets.addURL(h.URL)
 	if p, err := url.Parse(h.URL); u.Exists() && (err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https") {
 		u.Errorf("is no http or https address")
 	}
