@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -74,7 +75,7 @@ func TestConfigurationsInDocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, block := range regexp.MustCompile("(?s)```yaml config\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+			for _, block := range configBlock(t).FindAllStringSubmatch(string(data), -1) {
 				found++
 				parseElsewhere(t, file, block[1])
 			}
@@ -83,6 +84,21 @@ func TestConfigurationsInDocs(t *testing.T) {
 	if found == 0 {
 		t.Error("no configuration was found in the documents")
 	}
+}
+
+// configBlock finds the configurations of a document. Those with PostgreSQL are read once klaxon knows it.
+func configBlock(t *testing.T) *regexp.Regexp {
+	t.Helper()
+	if knowsPostgres(t) {
+		return regexp.MustCompile("(?s)```yaml config(?:-postgres)?\n(.*?)```")
+	}
+	return regexp.MustCompile("(?s)```yaml config\n(.*?)```")
+}
+
+func knowsPostgres(t *testing.T) bool {
+	t.Helper()
+	_, list := parse(t, smallConfig+"store: {postgres: {}}\n", noEnv)
+	return !strings.Contains(list.String(), `unknown key "postgres"`)
 }
 
 // parseElsewhere reads a configuration of another machine, whose files are not here.
@@ -100,6 +116,67 @@ func parseElsewhere(t *testing.T, name, text string) {
 	for _, d := range list {
 		if !strings.Contains(d.Message, "cannot read ") && !strings.Contains(d.Message, "cannot be read") && !strings.Contains(d.Message, "password is missing") && !strings.Contains(d.Message, "secret is missing") {
 			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestStartedAsDeployed: klaxon takes the command lines that the unit, the image and the manifests start it with. With a configuration
+// that is not there it says so, and would say first what is wrong with the flags.
+func TestStartedAsDeployed(t *testing.T) {
+	for file, pattern := range map[string]string{
+		"deploy/systemd/klaxon.service": `(?m)^ExecStart=/usr/local/bin/klaxon (.*)$`,
+		"deploy/kubernetes/read.yaml":   `(?m)^ +args: \[(.*)\]$`,
+		"deploy/kubernetes/decide.yaml": `(?m)^ +args: \[(.*)\]$`,
+		"Dockerfile":                    `(?m)^CMD \[(.*)\]$`,
+	} {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := regexp.MustCompile(pattern).FindStringSubmatch(string(data))
+		if line == nil {
+			t.Errorf("%s starts nothing", file)
+			continue
+		}
+		args := strings.Fields(strings.NewReplacer(",", " ", `"`, "").Replace(line[1]))
+		args[len(args)-1] = "nowhere.yaml"
+		var out bytes.Buffer
+		if code := run(args, streams{out: &out, err: &out}); code != exitError || !strings.Contains(out.String(), "nowhere.yaml: open") {
+			t.Errorf("%s: klaxon %v ends with %d: %s", file, args, code, out.String())
+		}
+	}
+}
+
+// TestKubernetesConfiguration reads the configuration inside the manifests, and looks whether each process has the memory that its
+// roles need. test/deploy has the rest.
+func TestKubernetesConfiguration(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes/configmap.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile(`(?m)^  klaxon\.yaml: \|\n((?:    .*\n|\n)+)`).FindStringSubmatch(string(data))
+	if block == nil {
+		t.Fatal("there is no klaxon.yaml")
+	}
+	text := regexp.MustCompile(`(?m)^    `).ReplaceAllString(block[1], "")
+	if !knowsPostgres(t) {
+		text = regexp.MustCompile(`(?m)^store:\n(  .*\n)+`).ReplaceAllString(text, "")
+	}
+	parseElsewhere(t, "configmap.yaml", text)
+	for file, roles := range map[string][]string{"read.yaml": {"archive", "match"}, "decide.yaml": {"detect", "deliver"}} {
+		manifest, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := regexp.MustCompile(`limits: \{memory: (\d+[MG]i)\}`).FindStringSubmatch(string(manifest))
+		if limit == nil {
+			t.Fatalf("%s has no limit of memory", file)
+		}
+		bytes, _ := parseSize(limit[1] + "B")
+		cfg := defaultConfig()
+		cfg.Roles, cfg.Archive.Elasticsearch = roles, &ElasticsearchConfig{}
+		if need := cfg.memoryNeed(); float64(bytes)*memoryShare < float64(need) {
+			t.Errorf("%s: %s are less than the %s that %v need", file, limit[1], byteText(need), roles)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func TestMetricsNamedInFilesExist(t *testing.T) {
 		}
 		return false
 	}
-	for _, pattern := range []string{"docs/operations.md", "deploy/*/*.json", "deploy/prometheus/*.yaml"} {
+	for _, pattern := range []string{"docs/operations.md", "docs/run.md", "deploy/*/*.json", "deploy/prometheus/*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v, %d files", pattern, err, len(files))
