@@ -66,7 +66,7 @@ func read(b *testing.B, client *kafka.Client, records int, batch func(*event.Bat
 		b.StopTimer()
 		ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 		seen := 0
-		err := client.Consume(ctx, kafka.GroupConfig{ID: fmt.Sprintf("%s-%d-%d", b.Name(), n, time.Now().UnixNano()), Topics: traffic.Topics()}, func(ctx context.Context, claim *kafka.Claim) error {
+		err := client.Consume(ctx, kafka.GroupConfig{ID: fmt.Sprintf("%s-%d-%d", b.Name(), n, time.Now().UnixNano()), Topics: kafka.Select(traffic.Topics()...)}, func(ctx context.Context, claim *kafka.Claim) error {
 			t.resume()
 			b.StartTimer()
 			for seen < records {

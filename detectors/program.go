@@ -6,6 +6,7 @@
 package detectors
 
 import (
+	"iter"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -89,6 +90,23 @@ type texts interface {
 	// change with any hit.
 	Varies() bool
 	Watches() bool
+}
+
+// Knows says whether the program has a rule with a basis: whether a hit of it would count.
+func (p *Program) Knows(rule string, basis uint64) bool {
+	r := p.byID[rule]
+	return r != nil && r.basis == basis
+}
+
+// Rules is the ids of the program's rules, each with its basis.
+func (p *Program) Rules() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for _, r := range p.rules {
+			if !yield(r.id, r.basis) {
+				return
+			}
+		}
+	}
 }
 
 func (r *rule) at(tenant string, ms int64) *variant {

@@ -25,6 +25,9 @@ type Policy struct {
 	// KeepAlerts is how long alerts are kept that belong to no incident; 90 days. It must exceed the retention of the hits topic,
 	// or a replay would deliver them again.
 	KeepAlerts time.Duration
+	// KeepThreads is how long after the last message about something that is no open incident it is remembered what a destination
+	// called the first one; 30 days.
+	KeepThreads time.Duration
 }
 
 const day = 24 * time.Hour
@@ -35,6 +38,7 @@ func (p Policy) withDefaults() Policy {
 	p.KeepSent = cmp.Or(p.KeepSent, 7*day)
 	p.KeepParked = cmp.Or(p.KeepParked, 30*day)
 	p.KeepAlerts = cmp.Or(p.KeepAlerts, 90*day)
+	p.KeepThreads = cmp.Or(p.KeepThreads, 30*day)
 	return p
 }
 
@@ -150,7 +154,7 @@ const (
 )
 
 // Tick does what time brings: it parks messages that could not be delivered, and removes what was kept long enough. Call it every
-// few seconds; it does nothing most of the time.
+// few seconds; it does nothing most of the time. Several processes may call it upon one store.
 func (b *Book) Tick(ctx context.Context, now time.Time) error {
 	now = instant(now)
 	b.mu.Lock()
@@ -166,7 +170,7 @@ func (b *Book) Tick(ctx context.Context, now time.Time) error {
 	var done Pruned
 	err := b.store.Update(ctx, func(tx Tx) (err error) {
 		done, err = tx.Prune(Pruning{Now: now, Waiting: now.Add(-p.GiveUp), MaxWaiting: int64(p.MaxWaiting), Sent: now.Add(-p.KeepSent),
-			Parked: now.Add(-p.KeepParked), Alerts: now.Add(-p.KeepAlerts), Limit: pruneRows})
+			Parked: now.Add(-p.KeepParked), Alerts: now.Add(-p.KeepAlerts), Threads: now.Add(-p.KeepThreads), Limit: pruneRows})
 		return err
 	})
 	if err != nil {
@@ -174,7 +178,7 @@ func (b *Book) Tick(ctx context.Context, now time.Time) error {
 	}
 	b.givenUp.Add(done.GivenUp)
 	b.overflowed.Add(done.Overflowed)
-	b.pruned.Add(done.Sent + done.Parked + done.Alerts)
+	b.pruned.Add(done.Sent + done.Parked + done.Alerts + done.Threads)
 	return nil
 }
 

@@ -93,11 +93,16 @@ func sound(a *alert.Alert) *alert.Alert {
 	return &own
 }
 
-// lock locks the incident keys of the alerts, ascending, so that two transactions never wait for each other.
+// lock locks the incident keys of the alerts, and those of the incidents that they belong to, ascending, so that two transactions
+// never wait for each other.
 func (f *folding) lock(fresh []*alert.Alert) error {
 	for _, a := range fresh {
-		if makesIncident(a) {
-			f.keys[keyOf(a)] = nil
+		if !makesIncident(a) {
+			continue
+		}
+		f.keys[keyOf(a)] = nil
+		if of := f.alerts[a.ID].KeyID; of != "" {
+			f.keys[of] = nil
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.keys)) {

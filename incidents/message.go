@@ -67,6 +67,9 @@ type Message struct {
 	Cause    string    `json:"cause,omitempty"`
 	Ref      string    `json:"ref,omitempty"` // what the destination calls it
 	Done     time.Time `json:"done_at,omitzero"`
+
+	// Behind is how many more messages are due for the destination, as far as whoever delivers it has looked. It is not kept.
+	Behind int `json:"-"`
 }
 
 // Change is the body of a message about an incident: what was done, and how the incident is since.

@@ -43,14 +43,14 @@ func (b *Book) Failed(ctx context.Context, m Message, cause string, next time.Ti
 func (b *Book) settle(ctx context.Context, m Message, e Entry) error {
 	err := b.store.Update(ctx, func(tx Tx) error {
 		if e.Action == "" || m.Type != TypeIncident {
-			_, err := tx.PutMessage(&m)
+			_, err := putMessage(tx, &m)
 			return err
 		}
 		in, _, err := lockIncident(tx, m.Subject)
 		if err != nil {
 			return err
 		}
-		if ok, err := tx.PutMessage(&m); err != nil || !ok {
+		if ok, err := putMessage(tx, &m); err != nil || !ok {
 			return err
 		}
 		f := newFolding(tx, nil, e.Time)
@@ -66,6 +66,15 @@ func (b *Book) settle(ctx context.Context, m Message, e Entry) error {
 		return fmt.Errorf("cannot write to the outbox of %s: %w", m.Destination, err)
 	}
 	return nil
+}
+
+// putMessage stores a message, and of one that was sent what its destination calls it.
+func putMessage(tx Tx, m *Message) (bool, error) {
+	ok, err := tx.PutMessage(m)
+	if err != nil || !ok || m.State != Sent || m.Ref == "" {
+		return ok, err
+	}
+	return true, tx.PutThread(m.Destination, m.Subject, m.Ref, m.Done)
 }
 
 // Outbox returns the messages that the filter lets through, in the order in which they were written.

@@ -42,6 +42,7 @@ type ShardWrite struct {
 type Known struct {
 	Revision int64
 	Incident string // the id of the incident that it folds into, or ""
+	KeyID    string // the key of that incident, which need not be the alert's own any more
 }
 
 // KeyState is what is stored of an incident key.
@@ -81,6 +82,8 @@ type View interface {
 	Tally() (Tally, error)
 	// Checkpoint returns the newest checkpoint of a shard that stands before an offset, and -1 where there is none.
 	Checkpoint(shard int32, before int64) (at int64, state []byte, err error)
+	// Lease returns a lease; one that nobody ever took is zero.
+	Lease(name string) (Lease, error)
 }
 
 // Tx reads and writes.
@@ -106,7 +109,12 @@ type Tx interface {
 	// PutMessage stores state, attempts, next, cause, ref, done and creation of a message by its Seq, and drops the body of one
 	// that was sent. It answers false, and does nothing, where the message was sent before or is gone.
 	PutMessage(m *Message) (bool, error)
-	// Prune removes what retention says.
+	// PutThread remembers what a destination called its first message about a subject, and when it was last told of it. The first
+	// ref stays.
+	PutThread(destination, subject, ref string, now time.Time) error
+	// PutLease stores a lease if its turn is still the one that was seen, and answers whether it did.
+	PutLease(name string, l Lease, seen int64) (bool, error)
+	// Prune removes what retention says. One at a time does, whoever else calls it.
 	Prune(Pruning) (Pruned, error)
 }
 
@@ -176,13 +184,15 @@ type Pruning struct {
 	Sent, Parked time.Time
 	// Alerts that belong to no incident are removed.
 	Alerts time.Time
+	// Threads are forgotten, but not those of open incidents.
+	Threads time.Time
 	// Limit bounds how many rows of each kind one transaction touches.
 	Limit int
 }
 
 // Pruned is how many rows a Prune touched.
 type Pruned struct {
-	GivenUp, Overflowed, Sent, Parked, Alerts int64
+	GivenUp, Overflowed, Sent, Parked, Alerts, Threads int64
 }
 
 const (

@@ -13,10 +13,29 @@ type ids struct {
 	hostname, hostName, processName, processPID            event.FieldID
 	priority, facility, severity, severityName, version    event.FieldID
 	appname, procid, msgid, structured                     event.FieldID
-	sourceIP, clientIP, sourceCountry, clientCountry       event.FieldID
+	sourceIP, clientIP, databases                          event.FieldID
 	forwarded, relatedIP, relatedUser, relatedHosts        event.FieldID
 
+	ends                    []end
 	addresses, users, hosts []event.FieldID
+}
+
+// end is an address of an event, and what can be found out about it.
+type end struct {
+	ip                                                      event.FieldID
+	country, countryName, continent, region, regionName     event.FieldID
+	city, location, timeZone, system, organization, network event.FieldID
+}
+
+func newEnds(s *event.Schema) []end {
+	var out []end
+	for _, name := range datasets.Ends() {
+		geo := func(field string) event.FieldID { return s.ID(name + ".geo." + field) }
+		out = append(out, end{ip: s.ID(name + ".ip"), country: geo("country_iso_code"), countryName: geo("country_name"), continent: geo("continent_code"),
+			region: geo("region_iso_code"), regionName: geo("region_name"), city: geo("city_name"), location: geo("location"), timeZone: geo("timezone"),
+			system: s.ID(name + ".as.number"), organization: s.ID(name + ".as.organization.name"), network: s.ID(datasets.NetworkField(name))})
+	}
+	return out
 }
 
 func newIDs(s *event.Schema) ids {
@@ -26,8 +45,8 @@ func newIDs(s *event.Schema) ids {
 		processName: s.ID("process.name"), processPID: s.ID("process.pid"), priority: s.ID("log.syslog.priority"),
 		facility: s.ID("log.syslog.facility.code"), severity: s.ID("log.syslog.severity.code"), severityName: s.ID("log.syslog.severity.name"),
 		version: s.ID("log.syslog.version"), appname: s.ID("log.syslog.appname"), procid: s.ID("log.syslog.procid"), msgid: s.ID("log.syslog.msgid"), structured: s.ID("log.syslog.structured_data"),
-		sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"), sourceCountry: s.ID("source.geo.country_iso_code"),
-		clientCountry: s.ID("client.geo.country_iso_code"), forwarded: s.ID("network.forwarded_ip"), relatedIP: s.ID("related.ip"),
+		sourceIP: s.ID("source.ip"), clientIP: s.ID("client.ip"),
+		ends: newEnds(s), databases: s.ID(datasets.FieldDatabases), forwarded: s.ID("network.forwarded_ip"), relatedIP: s.ID("related.ip"),
 		relatedUser: s.ID("related.user"), relatedHosts: s.ID("related.hosts"),
 	}
 	for _, f := range s.Fields() {

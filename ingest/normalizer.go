@@ -3,6 +3,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -36,9 +37,12 @@ const (
 type Options struct {
 	Datasets *datasets.Set
 	// Schema is that of the events; nil: that of the datasets. It must be the datasets' or an extension of it.
-	Schema  *event.Schema
-	Country enrich.Countries // nil: no countries
-	Tenant  TenantRule
+	Schema *event.Schema
+	// Country is asked for the countries of addresses where no database is about places; nil: no countries.
+	Country enrich.Countries
+	// Databases say more about addresses; nil: none.
+	Databases *enrich.Databases
+	Tenant    TenantRule
 	// MaxBytes bounds a record's value; 0: 1 MiB.
 	MaxBytes int
 	// MaxSkew is how far an event's time may lie behind its record's; 0: five minutes.
@@ -52,7 +56,8 @@ type Normalizer struct {
 	set      *datasets.Set
 	schema   *event.Schema
 	f        ids
-	country  enrich.Countries
+	known    *enrich.Cache // what is known of addresses
+	named    *enrich.Databases
 	tenant   tenantRule
 	maxBytes int
 	maxSkew  int64 // milliseconds
@@ -93,9 +98,7 @@ func NewNormalizer(o Options) *Normalizer {
 	}
 	n.f = newIDs(n.schema)
 	n.tenant = newTenantRule(o.Tenant, n.schema)
-	if o.Country != nil {
-		n.country = enrich.NewCache(o.Country)
-	}
+	n.known, n.named = enrich.NewCache(o.Country, o.Databases), o.Databases
 	n.stats.datasets = make([]DatasetStats, len(o.Datasets.All())+1)
 	n.stats.dead = map[string]uint64{}
 	return n
@@ -140,12 +143,16 @@ func (n *Normalizer) record(d *datasets.Dataset, rec *event.Record, e *event.Eve
 	n.rec, n.index, n.has, n.millis = rec, 0, false, 0
 	data := bytes.TrimPrefix(rec.Value, []byte("\xef\xbb\xbf"))
 	n.valid, n.nul = utf8.Valid(data), bytes.IndexByte(data, 0) >= 0
-	if d == nil {
+	claimed := d == nil
+	if claimed {
 		d = n.claim(rec)
 	}
 	body := n.unwrap(d, decode.TrimLine(data))
-	if d == nil {
+	switch {
+	case d == nil:
 		d = n.shape(body)
+	case d.Shares && claimed && n.has:
+		d = cmp.Or(n.set.ByProgram(n.syslog.Program), d)
 	}
 	switch {
 	case d != nil && d.JSON && decode.LooksJSON(body):

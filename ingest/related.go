@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/ingest/datasets"
@@ -9,39 +10,32 @@ import (
 	"github.com/klaxonhq/klaxon/ingest/enrich"
 )
 
-// enrich adds what follows from the event's own fields: the client behind proxies, countries, related.*.
+// enrich adds what follows from the event's own fields: the client behind proxies, what is known of addresses, related.*.
 func (n *Normalizer) enrich(d *datasets.Dataset, e *event.Event) {
 	if d != nil && d.Forwarded() != 0 {
 		n.forwarded(e, d.Forwarded())
 	}
-	if n.country != nil {
-		n.locate(e, n.f.sourceIP, n.f.sourceCountry)
-		n.locate(e, n.f.clientIP, n.f.clientCountry)
-	}
+	n.locate(e)
 	n.relateAddrs(e)
 	relate(e, n.f.relatedUser, n.f.users)
 	relate(e, n.f.relatedHosts, n.f.hosts)
 }
 
-// forwarded reads the list of addresses that proxies wrote down: all of them go to network.forwarded_ip, and the first from the right that
-// no trusted proxy wrote about itself is client.ip.
+// forwarded reads the list of addresses that proxies wrote down, which one text may hold or, as a header that is there several times, several:
+// all of them go to network.forwarded_ip, and the first from the right that no trusted proxy wrote about itself is client.ip.
 func (n *Normalizer) forwarded(e *event.Event, from event.FieldID) {
-	v := e.First(from)
-	if v == nil {
-		return
+	n.hops = n.hops[:0]
+	for v := e.First(from); v != nil; v = e.Next(v) {
+		n.hops = decode.Forwarded(v.Text(), n.hops)
 	}
-	n.hops = decode.Forwarded(v.Text(), n.hops)
-	for more := e.Next(v); more != nil && len(n.hops) < cap(n.hops); more = e.Next(more) {
-		if a, ok := event.ParseAddr(more.Text()); ok { // a JSON list has an address an element
-			n.hops = append(n.hops, a)
-		}
-	}
-	if len(n.hops) == 0 {
+	if !slices.ContainsFunc(n.hops, netip.Addr.IsValid) {
 		return
 	}
 	e.Clear(n.f.forwarded)
 	for _, a := range n.hops {
-		e.AddAddr(n.f.forwarded, a)
+		if a.IsValid() {
+			e.AddAddr(n.f.forwarded, a)
+		}
 	}
 	if e.Has(n.f.clientIP) {
 		return
@@ -50,16 +44,8 @@ func (n *Normalizer) forwarded(e *event.Event, from event.FieldID) {
 	if v := e.First(n.f.sourceIP); v != nil {
 		peer = v.Addr()
 	}
-	e.AddAddr(n.f.clientIP, decode.Client(peer, n.hops, n.proxies, enrich.Private))
-}
-
-func (n *Normalizer) locate(e *event.Event, address, country event.FieldID) {
-	v := e.First(address)
-	if v == nil || v.Kind() != event.Addr || e.Has(country) {
-		return
-	}
-	if code, ok := n.country.Country(v.Addr()); ok {
-		e.Add(country, code)
+	if client, ok := decode.Client(peer, n.hops, n.proxies, enrich.Private); ok {
+		e.AddAddr(n.f.clientIP, client)
 	}
 }
 

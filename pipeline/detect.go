@@ -49,6 +49,7 @@ type DetectStats struct {
 	// What memories count: hits of a time that was closed, of a position that was seen, of another version of their rule or of none,
 	// of no possible time; frames of a topic's earlier incarnation; keys and hits given up because memory was full; alerts ended early.
 	Late, SeenBefore, StaleRule, BadTime, ForeignFrames, EvictedKeys, EvictedHits, EndedEarly, Rounded Counter
+	RuleWaits                                                                                          Counter // times that hits of a rule that is not loaded waited for it
 	Lag, Shards, CheckpointBytes, Keys, MemoryBytes                                                    Gauge
 	// OldestUncommitted is the time of the oldest frame that was read and is not stored, as of the last transaction: Unix
 	// milliseconds, 0 for none.
@@ -59,18 +60,23 @@ type DetectStats struct {
 // Detect is the detect loop: by shard, owning all memory. The store's offset is the truth; Kafka's serves lag tools.
 type Detect struct {
 	Program   func() *detectors.Program // the current one; asked at every batch
+	Newer     func()                    // told that another process seems to have newer rules; may be nil
+	MaxWait   time.Duration             // how old hits of rules that are not loaded may become before they are given up; 30 s
 	Store     ShardStore
 	HitsTopic string
-	Topics    []string // of the logs: one that is not among them any more must not hold time back
-	Clock     Clock
-	Log       *zap.Logger
-	Stats     *DetectStats
-	Applied   func() // told after a transaction that held alerts; may be nil
+	// Wanted says whether a topic of the logs is to be read. It is asked about one of which nothing came for Silence, and may ask the
+	// brokers: the answer to a question that cannot be decided now is yes.
+	Wanted  func(ctx context.Context, topic string) bool
+	Clock   Clock
+	Log     *zap.Logger
+	Stats   *DetectStats
+	Applied func() // told after a transaction that held alerts; may be nil
 
 	Checkpoint time.Duration // how often memory is written to the store; 30 s
 	Save       time.Duration // how often the offset of a shard without alerts is stored; 1 s
 	Timeout    time.Duration // of one transaction
 	Drain      time.Duration // how long the last transaction may take after the shards are lost
+	Silence    time.Duration // how long a topic may be silent before it is asked about; 30 s
 }
 
 // owned is one shard and its memory.
@@ -88,18 +94,20 @@ type owned struct {
 	pending []alert.Alert
 	newest  int64            // record time of the newest hit behind pending
 	counted map[string]int64 // what the memory had counted when it was last looked at
+	heard   heard
 }
 
 type detecting struct {
 	*Detect
 	claim  SeekClaim
-	shards []*owned // ascending
+	shards []*owned                 // ascending
+	past   map[ruleVersion]struct{} // of rules, whose hits nothing is to wait for
 }
 
 // Run detects in the shards of the claim until ctx ends or a transaction fails: then memory is ahead of the store, and the caller
 // claims again.
 func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
-	g := &detecting{Detect: d, claim: claim}
+	g := &detecting{Detect: d, claim: claim, past: map[ruleVersion]struct{}{}}
 	for _, p := range sortedPartitions(claim.Owned()) {
 		o, err := g.load(ctx, p)
 		if err != nil {
@@ -144,7 +152,7 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 		return nil, fmt.Errorf("cannot claim shard %d: %w", shard, err)
 	}
 	// Checkpoints are spread over time: all at once they would not fit one transaction.
-	o := &owned{Shard: s, source: p.Source, program: g.Program(), counted: map[string]int64{},
+	o := &owned{Shard: s, source: p.Source, program: g.Program(), counted: map[string]int64{}, heard: heard{last: map[string]*int64{}},
 		written: g.Clock().Add(-time.Duration(shard%hit.Shards) * g.Detect.Checkpoint / hit.Shards)}
 	switch {
 	case s.Next < 0: // begin at the earliest hit
@@ -174,7 +182,6 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 		if err == nil {
 			g.Log.Info("restored a shard", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Stringer("memory", report))
 			o.memory, o.next = memory, at
-			g.forget(o)
 			return nil
 		}
 		g.Log.Error("cannot read a checkpoint, trying the one before", zap.Int32("shard", shard), zap.Int64("offset", at), zap.Error(err))
@@ -184,16 +191,6 @@ func (g *detecting) restore(ctx context.Context, o *owned, at int64, checkpoint 
 	}
 	g.Stats.Gaps.Add(1)
 	return nil
-}
-
-// forget lets go of topics that are read no longer.
-func (g *detecting) forget(o *owned) {
-	for _, topic := range o.memory.Waits() {
-		if !slices.Contains(g.Topics, topic) {
-			g.Log.Info("a topic is read no longer and does not hold time back any more", zap.Int32("shard", o.source.Partition), zap.String("topic", topic))
-			o.memory.Forget(topic)
-		}
-	}
 }
 
 // seed is the same whoever owns the shard, and nobody outside can know the id of the hits topic.
@@ -210,7 +207,7 @@ func (g *detecting) loop(ctx context.Context) error {
 		if err != nil {
 			return nil // ctx has ended
 		}
-		raised := g.batch(b)
+		raised := g.batch(ctx, b)
 		b.Release()
 		now := g.Clock()
 		if raised || now.Sub(lastSave) >= g.Save {
@@ -220,7 +217,7 @@ func (g *detecting) loop(ctx context.Context) error {
 			if now.Sub(lastSave) >= g.Save {
 				lastSave = now
 				g.commit(ctx)
-				g.tend()
+				g.tend(ctx)
 			}
 		}
 	}
@@ -228,7 +225,7 @@ func (g *detecting) loop(ctx context.Context) error {
 }
 
 // batch applies a batch of one shard and answers whether it raised anything.
-func (g *detecting) batch(b *event.Batch) bool {
+func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
 	i, ok := slices.BinarySearchFunc(g.shards, b.Source.Partition, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
 	if !ok {
 		return false
@@ -239,10 +236,7 @@ func (g *detecting) batch(b *event.Batch) bool {
 		g.Log.Error("hits are gone from the log before they were read; keep them longer than the detect loop may stand still",
 			zap.String("topic", g.HitsTopic), zap.Int32("shard", b.Source.Partition), zap.Int64("frames", b.Skipped))
 	}
-	if p := g.Program(); p != o.program {
-		g.Log.Info("new rules in a shard", zap.Int32("shard", b.Source.Partition), zap.Stringer("memory", o.memory.Swap(p)))
-		o.program = p
-	}
+	g.swap(o)
 	o.lag = max(0, b.End-b.Next)
 	if b.Next < o.next { // the log was cut off behind us, and grows again
 		g.Stats.Gaps.Add(1)
@@ -256,10 +250,15 @@ func (g *detecting) batch(b *event.Batch) bool {
 			g.Log.Error("a record of the hits topic is no frame and is left out", zap.Int32("shard", b.Source.Partition), zap.Int64("offset", b.Records[i].Offset), zap.Error(err))
 			continue
 		}
+		if !g.await(ctx, o, &f, b.Records[i].Time) {
+			o.next = max(o.next, b.Records[i].Offset) // it is read again by the next owner
+			return len(o.pending) > 0
+		}
 		g.apply(o, &f)
 	}
 	o.next = max(o.next, b.Next)
 	o.oldest = oldest(o.oldest, b.Records)
+	o.heard.batch(b)
 	return len(o.pending) > 0
 }
 
@@ -267,6 +266,7 @@ func (g *detecting) apply(o *owned, f *hit.Frame) {
 	g.Stats.Frames.Add(1)
 	g.Stats.Hits.Add(len(f.Hits))
 	alerts := o.memory.Apply(f)
+	o.heard.frame(f, g.Clock().UnixMilli())
 	for i := range alerts {
 		if alerts[i].Revision == 1 {
 			g.Stats.Alerts.Add(1)
@@ -357,10 +357,10 @@ func (g *detecting) uncommitted() {
 
 // tend looks after memories once in a while: topics that are read no longer are let go of, also when late frames of theirs came,
 // and what memories have counted is added up.
-func (g *detecting) tend() {
+func (g *detecting) tend(ctx context.Context) {
+	g.forget(ctx)
 	keys, bytes := int64(0), int64(0)
 	for _, o := range g.shards {
-		g.forget(o)
 		now := o.memory.Stats()
 		keys, bytes = keys+now["keys"], bytes+now["bytes"]
 		for name, c := range g.memoryCounters() {

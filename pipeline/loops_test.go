@@ -39,14 +39,20 @@ id: root
 title: Root
 source: {dataset: json}
 where: user.name == "root"
+except: [{where: 'source.ip == "192.0.2.99"', why: the console}]
 severity: low
 alert: {title: "root from {{source.ip}}", incident_by: [source.ip]}
 `
 
 func testGeneration(t testing.TB) (*Generation, *detectors.Program) {
 	t.Helper()
+	return generationOf(t, testRules)
+}
+
+func generationOf(t testing.TB, ruleFile string) (*Generation, *detectors.Program) {
+	t.Helper()
 	var list diag.List
-	units := rules.LoadFiles([]fs.FS{fstest.MapFS{"r.yaml": {Data: []byte(testRules)}}}, &list)
+	units := rules.LoadFiles([]fs.FS{fstest.MapFS{"r.yaml": {Data: []byte(ruleFile)}}}, &list)
 	sets := datasets.LoadFiles([]fs.FS{datasets.Shipped()}, &list)
 	schema, err := ecs.Schema()
 	if err != nil {
@@ -357,6 +363,49 @@ func TestMatchCommitsBehindAcknowledgedFrames(t *testing.T) {
 	})
 }
 
+func TestMatchCountsByRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memoryLog{shards: map[int32][][]byte{}}
+		m := testMatch(t, log)
+		first, second := m.Generation(), testMatch(t, log).Generation()
+		swapped := false
+		m.Generation = func() *Generation {
+			if swapped {
+				return second
+			}
+			return first
+		}
+		const root, hidden, keyless = `{"user":{"name":"root"},"source":{"ip":"192.0.2.1"}}`, `{"user":{"name":"root"},"source":{"ip":"192.0.2.99"}}`, `{"event":{"action":"login","outcome":"failure"}}`
+		claim := &fakeClaim{source: testSource, batches: []*event.Batch{batchOf(0, time.Now(), root, hidden, hidden, keyless, failure("192.0.2.1"))}}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx, claim) }()
+		time.Sleep(3 * time.Second)
+		counts := func() map[string]RuleCounts {
+			out := map[string]RuleCounts{}
+			m.Stats.Rules.Each(func(id string, c RuleCounts) { out[id] = c })
+			return out
+		}
+		want := map[string]RuleCounts{"root": {Matched: 1, Excepted: 2}, "guessing": {Matched: 2, Keyless: 1}}
+		if got := counts(); !maps.Equal(got, want) {
+			t.Errorf("%+v", got)
+		}
+		claim.mu.Lock() // the counters go on, whatever worker counts
+		swapped = true
+		claim.batches = append(claim.batches, batchOf(5, time.Now(), root, hidden))
+		claim.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		want["root"] = RuleCounts{Matched: 2, Excepted: 3}
+		if got := counts(); !maps.Equal(got, want) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // memoryStore is a shard store in memory.
 type memoryStore struct {
 	mu     sync.Mutex
@@ -403,8 +452,8 @@ func (s *memoryStore) Apply(_ context.Context, _ time.Time, writes []ShardWrite)
 
 func testDetect(t *testing.T, store *memoryStore) *Detect {
 	_, p := testGeneration(t)
-	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Topics: []string{"logs"}, Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
-		Checkpoint: 2 * time.Second, Save: time.Second, Timeout: time.Second, Drain: time.Second}
+	return &Detect{Program: func() *detectors.Program { return p }, Store: store, HitsTopic: "hits", Wanted: func(context.Context, string) bool { return true }, Clock: time.Now, Log: zap.NewNop(), Stats: &DetectStats{},
+		Checkpoint: 2 * time.Second, Save: time.Second, Timeout: time.Second, Drain: time.Second, Silence: 30 * time.Second}
 }
 
 // shardBatches turns the frames of source records into batches of the shard that a key belongs to.

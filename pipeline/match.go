@@ -16,6 +16,7 @@ type MatchStats struct {
 	HitsDropped                                                                                      Counter // hits that no frame could hold, or that the hits topic refused
 	Lag                                                                                              TopicGauge
 	QueuedBytes, Partitions                                                                          Gauge
+	Rules                                                                                            RuleStats // brought up to date at every tick
 	// OldestUncommitted is the time of the oldest record that was read and not committed, as of the last commit or try of one:
 	// Unix milliseconds, 0 for none.
 	OldestUncommitted Gauge
@@ -74,6 +75,7 @@ func (m *Match) Run(ctx context.Context, claim Claim) error {
 	defer kill()
 	go g.sender.run(sendCtx, stop)
 	g.loop(ctx)
+	g.countRules()
 	close(stop)
 	limit := time.AfterFunc(m.Drain, kill)
 	<-g.sender.done
@@ -98,6 +100,7 @@ func (g *matching) loop(ctx context.Context) {
 		if now.Sub(lastTick) >= g.Tick && g.sender.size() <= g.MaxQueue {
 			lastTick = now
 			g.tick()
+			g.countRules()
 		}
 		g.sender.flush()
 		if now.Sub(lastCommit) >= g.Match.Commit {
@@ -126,6 +129,7 @@ func (g *matching) batch(b *event.Batch) {
 		return
 	}
 	if now := g.Generation(); now != g.of {
+		g.countRules()
 		g.of, g.worker = now, NewWorker(now)
 	}
 	u := &unit{next: b.Next, oldest: oldest(0, b.Records)}
@@ -170,6 +174,13 @@ func (g *matching) count(c WorkerCounts) {
 	s.Hits.Add(c.Hits)
 	s.SamplesCut.Add(c.Cut)
 	s.HitsDropped.Add(c.Dropped)
+}
+
+// countRules tells what became of each rule's events. It is not done with every batch, because there may be thousands of rules.
+func (g *matching) countRules() {
+	if g.worker != nil {
+		g.worker.countRules(&g.Stats.Rules)
+	}
 }
 
 // tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches

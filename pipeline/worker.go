@@ -41,6 +41,7 @@ type Worker struct {
 	keep       arena
 	doc        []byte
 	counts     WorkerCounts
+	told       []rules.RuleStats  // what countRules has added
 	each       func(*event.Event) // match, so that no closure is made per record
 }
 
@@ -77,6 +78,13 @@ func (w *Worker) Batch(b *event.Batch, out func(shard int32, f *hit.Frame)) Work
 	}
 	w.finish(b.Next, out)
 	return w.counts
+}
+
+// countRules adds what became of each rule's events since the last call.
+func (w *Worker) countRules(to *RuleStats) {
+	now := w.matcher.Stats()
+	to.since(w.told, now)
+	w.told = now
 }
 
 // begin begins a batch at an offset.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
@@ -60,7 +61,7 @@ func compileWith(t testing.TB, moreRules, moreDatasets fs.FS) (*pipeline.Generat
 	claimed, more := datasets.Compile(sets, datasets.Options{Schema: schema, Compile: condition})
 	list = append(list, more...)
 	g := &pipeline.Generation{Schema: schema}
-	g.Rules, more = rules.Compile(units, rules.Options{Schema: schema, Lists: registry})
+	g.Rules, more = rules.Compile(units, rules.Options{Schema: schema, Lists: registry, Catalog: claimed, Allowed: ecs.Allowed})
 	list = append(list, more...)
 	program, more := detectors.Compile(g.Rules, detectors.Limits{})
 	list = append(list, more...)
@@ -119,7 +120,7 @@ func TestEveryRuleIsComplete(t *testing.T) {
 			}
 		}
 	}
-	for _, d := range rules.Lint(g.Rules) {
+	for _, d := range rules.Lint(g.Rules, time.Now(), 0) {
 		t.Error(d)
 	}
 }

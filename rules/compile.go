@@ -19,12 +19,24 @@ type Options struct {
 	Schema *event.Schema
 	// Lists is what `in list("name")` finds; nil: no lists.
 	Lists *lists.Registry
-	// Known says whether some dataset fills a field; a rule that names another is warned of. nil: all are.
-	Known func(field string) bool
+	// Catalog is the datasets that there are; a rule that looks at another, or at a field that none of its datasets fills, is warned of.
+	// nil: no warnings.
+	Catalog Catalog
 	// Allowed is the values that a field can have; nil where it is free. A rule that compares with another value is warned of.
 	Allowed func(field string) []string
 	// Controls is the ids that rules may name as controls; nil: any.
 	Controls []string
+	// AsWritten leaves overrides out, after checking them, and evaluates disabled rules too: it is for the tests inside rules, which say
+	// what the rule does as its file has it.
+	AsWritten bool
+}
+
+// Catalog says what events there can be.
+type Catalog interface {
+	// Names is the names of all datasets.
+	Names() []string
+	// Fills says whether events of a dataset can have a field.
+	Fills(dataset, field string) bool
 }
 
 // setCompiler compiles units into a set.
@@ -83,25 +95,6 @@ func (r *Rule) setIndex(i int) {
 	}
 }
 
-func (c *setCompiler) overrides(set *Set, first map[string]*Unit, overrides map[string][]*overrideDoc) {
-	var ids []string
-	for id := range first {
-		ids = append(ids, id)
-	}
-	for id, all := range overrides {
-		if _, known := first[id]; !known {
-			for _, o := range all {
-				o.at.Into(c.list).Errorf("there is no rule %s to override", id).Hint("%s", diag.DidYouMean(id, ids))
-			}
-			continue
-		}
-		if r := set.byID[id]; r != nil {
-			c.applyOverrides(r, all)
-		}
-	}
-	c.list.Sort()
-}
-
 // rule compiles one rule. Mistakes are reported; false means that there was one.
 func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	before := len(*c.list)
@@ -111,11 +104,8 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	r := &plain
 	r.File, r.Line, r.schema, r.scratch = u.File, u.Line, c.opts.Schema, c.scratch
 	r.Where = c.condition(d.where, ConditionOptions{})
-	for _, x := range d.except {
-		if w := c.condition(x.where, ConditionOptions{Guarded: true}); w != nil {
-			r.Except = append(r.Except, Exception{Where: w, Until: x.until, Why: x.why})
-		}
-	}
+	r.Except = c.exceptions(d.except, 0)
+	r.exceptions = len(r.Except)
 	r.globs = slices.Clone(r.Source.Datasets)
 	if r.Count != nil {
 		count := *r.Count
@@ -127,6 +117,9 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	c.checkPlain(r, d)
 	c.tests(r, d)
 	r.conditions = c.conditions
+	if c.opts.AsWritten && r.Mode == Disabled {
+		r.Mode = Shadow
+	}
 	r.hash()
 	return r, !(*c.list)[before:].HasErrors()
 }
@@ -146,6 +139,17 @@ func (c *setCompiler) condition(d conditionDoc, opts ConditionOptions) *Conditio
 	}
 	c.conditions = append(c.conditions, placed{d, cond})
 	return cond
+}
+
+// exceptions compiles exceptions, and numbers them from first.
+func (c *setCompiler) exceptions(docs []exceptDoc, first int) []Exception {
+	var out []Exception
+	for _, x := range docs {
+		if w := c.condition(x.where, ConditionOptions{Guarded: true}); w != nil {
+			out = append(out, Exception{Where: w, Until: x.until, Why: x.why, number: first + len(out)})
+		}
+	}
+	return out
 }
 
 func (c *setCompiler) severities(r *Rule, docs []severityDoc) []SeverityCase {

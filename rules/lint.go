@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
 )
 
-// Lint says what is allowed and likely wrong, or missing, in the rules of a set: warnings only, in the order of files and lines.
-func Lint(s *Set) diag.List {
-	l := &linter{set: s, titles: map[string]*Rule{}, versions: map[uint64]*Rule{}}
+// Lint says what is allowed and likely wrong, or missing, in the rules of a set: warnings only, in the order of files and lines. What has
+// ended by now, or ends within soon, is named too.
+func Lint(s *Set, now time.Time, soon time.Duration) diag.List {
+	l := &linter{set: s, now: now.UnixMilli(), soon: now.Add(soon).UnixMilli(), titles: map[string]*Rule{}, versions: map[uint64]*Rule{}}
 	for _, r := range s.rules {
 		l.rule(r)
 	}
@@ -21,30 +23,36 @@ func Lint(s *Set) diag.List {
 type linter struct {
 	set      *Set
 	list     diag.List
+	now      int64 // Unix milliseconds
+	soon     int64
+	datasets []string // of the rule under way; none: unknown
 	titles   map[string]*Rule
 	versions map[uint64]*Rule
 }
 
 // warn reports something about a rule as a whole.
 func (l *linter) warn(r *Rule, path, hint, format string, args ...any) {
-	l.list = append(l.list, diag.Diagnostic{File: r.File, Line: r.Line, Column: 1, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
+	l.warnAt(r.File, r.Line, path, hint, format, args...)
+}
+
+func (l *linter) warnAt(file string, line int, path, hint, format string, args ...any) {
+	l.list = append(l.list, diag.Diagnostic{File: file, Line: line, Column: 1, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
 }
 
 func (l *linter) rule(r *Rule) {
 	l.described(r)
 	l.tested(r)
 	l.duplicates(r)
+	l.source(r)
+	l.keys(r)
 	for _, p := range r.conditions {
 		l.condition(r, p)
 	}
 	for i, x := range r.Except {
-		path := fmt.Sprintf("except[%d]", i)
-		if x.Until == 0 {
-			l.warn(r, path, "add until: a day to look at it again", "the exception never ends")
-		}
-		if r.Where != nil && x.Where.String() == r.Where.String() {
-			l.warn(r, path, "disable the rule instead: mode: disabled", "hides everything that the rule looks for")
-		}
+		l.exception(r, r.File, r.Line, fmt.Sprintf("except[%d]", i), x)
+	}
+	for _, o := range r.Overrides() {
+		l.override(r, o)
 	}
 	if r.Count != nil && r.Count.AtLeast == 1 {
 		l.warn(r, "count.at_least", "leave count out", "one event is enough, so that nothing needs counting")
@@ -104,11 +112,9 @@ func (l *linter) condition(r *Rule, p placed) {
 		report(b.at, b.hint, "%s", b.message)
 	}
 	contradictions(p.cond.root, false, report)
-	if known := l.set.options.Known; known != nil {
-		for _, name := range p.cond.Fields() {
-			if !known(strings.TrimSuffix(name, elementsSuffix)) && !known(name) {
-				report(0, "", "no dataset fills %s", name)
-			}
+	for _, name := range p.cond.Fields() {
+		if !l.filled(name) {
+			report(0, "", "no dataset of the rule fills %s", strings.TrimSuffix(name, elementsSuffix))
 		}
 	}
 	if l.set.options.Allowed != nil {

@@ -1,19 +1,31 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
+var lintTime = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+
+// catalog is one dataset, a, which fills every field but some.
+type catalog []string
+
+func (c catalog) Names() []string { return []string{"a"} }
+func (c catalog) Fills(dataset, field string) bool {
+	return dataset == "a" && !slices.Contains(c, field)
+}
+
 func TestLintIsContentWithACompleteRule(t *testing.T) {
-	if d := Lint(mustLoad(t, bruteforce)); len(d) > 0 {
+	if d := Lint(mustLoad(t, bruteforce), lintTime, 14*24*time.Hour); len(d) > 0 {
 		t.Error(d)
 	}
 }
 
 func TestLint(t *testing.T) {
 	const head = "id: x\ntitle: x\nsource: {dataset: [a]}\nseverity: high\n"
-	opts := Options{Known: func(name string) bool { return name != "rule.name" },
+	opts := Options{Catalog: catalog{"rule.name", "source.port"},
 		Allowed: func(f string) []string {
 			if f == "event.outcome" {
 				return []string{"failure", "success"}
@@ -40,7 +52,9 @@ func TestLint(t *testing.T) {
 		"both":          {head + "where: user.name == \"a\" and user.name == \"b\"\n", `holds only where user.name has several values, "a" and "b" among them (write or)`},
 		"twice":         {head + "where: user.name == \"a\" or user.name == 'a'\n", "stands there twice"},
 		"constant":      {head + "where: true and has(user.name)\n", "true makes no difference"},
-		"unknown field": {head + "where: rule.name == \"a\"\n", "no dataset fills rule.name"},
+		"unknown field": {head + "where: rule.name == \"a\"\n", "r.yaml:5:8: warning: where: no dataset of the rule fills rule.name"},
+		"unknown key":   {head + "count: {by: [source.port], within: 1m, at_least: 2}\n", "no dataset of the rule fills source.port, which it counts by or shows"},
+		"no dataset":    {strings.Replace(head, "[a]", "[aa]", 1), "source.dataset: there is no dataset aa (did you mean a?)"},
 		"never value":   {head + "where: event.outcome == \"failed\"\n", `event.outcome is never "failed" (it can be failure, success)`},
 		"never of list": {head + "where: event.outcome in [\"failure\", \"sucess\"]\n", `event.outcome is never "sucess"`},
 	} {
@@ -49,14 +63,14 @@ func TestLint(t *testing.T) {
 			if d.HasErrors() {
 				t.Fatal(d)
 			}
-			got := Lint(set)
+			got := Lint(set, lintTime, 14*24*time.Hour)
 			if got.HasErrors() || !strings.Contains(got.String(), c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
 	set, _ := load(t, head+"where: not (user.name == \"a\" or user.name == \"b\") and event.action in [\"a\"]\n", opts)
-	if got := Lint(set).String(); strings.Contains(got, "holds only") {
+	if got := Lint(set, lintTime, 0).String(); strings.Contains(got, "holds only") {
 		t.Error(got)
 	}
 }

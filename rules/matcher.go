@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/internal/glob"
 )
 
 // Bounds on what one event may cost.
@@ -30,7 +31,7 @@ type RuleStats struct {
 	Evaluated int64 // events of the rule's datasets
 	Matched   int64 // that met its condition, and no exception
 	Excepted  int64 // that met its condition and an exception
-	// ByException is Excepted by exception.
+	// ByException is Excepted by exception: the rule's own, then those that its overrides add.
 	ByException []int64
 	// MissingKey is matches that were not counted because a key field is absent; CutKeys is keys left out because an event had
 	// too many.
@@ -55,7 +56,7 @@ type Matcher struct {
 func (s *Set) NewMatcher() *Matcher {
 	m := &Matcher{set: s, routes: map[string][]*Rule{}, stats: make([]RuleStats, len(s.rules))}
 	for i, r := range s.rules {
-		m.stats[i] = RuleStats{Rule: r, ByException: make([]int64, len(r.Except))}
+		m.stats[i] = RuleStats{Rule: r, ByException: make([]int64, r.exceptions)}
 	}
 	return m
 }
@@ -83,9 +84,9 @@ func (m *Matcher) Match(e *event.Event) []Match {
 		if r.Mode == Disabled {
 			continue
 		}
-		if i := r.excepted(e); i >= 0 {
+		if x := r.excepted(e); x != nil {
 			st.Excepted++
-			st.ByException[i]++
+			st.ByException[x.number]++
 			continue
 		}
 		st.Matched++
@@ -104,7 +105,7 @@ func (m *Matcher) route(dataset string) []*Rule {
 		if r.Mode == Disabled && r.variants == nil {
 			continue
 		}
-		if slices.ContainsFunc(r.globs, func(g string) bool { return globMatch(g, dataset) }) {
+		if slices.ContainsFunc(r.globs, func(g string) bool { return glob.Match(g, dataset) }) {
 			list = append(list, r)
 		}
 	}
@@ -114,15 +115,15 @@ func (m *Matcher) route(dataset string) []*Rule {
 	return list
 }
 
-// excepted is the number of the exception that hides an event, or -1.
-func (r *Rule) excepted(e *event.Event) int {
+// excepted is the exception that hides an event, or nil.
+func (r *Rule) excepted(e *event.Event) *Exception {
 	for i := range r.Except {
 		x := &r.Except[i]
 		if (x.Until == 0 || e.Time < x.Until) && x.Where.Eval(e) {
-			return i
+			return x
 		}
 	}
-	return -1
+	return nil
 }
 
 // emit appends a match for every key of the event.

@@ -73,6 +73,8 @@ type Exception struct {
 	// Until is the first instant, Unix milliseconds of event time, at which the exception no longer holds; 0: it always does.
 	Until int64
 	Why   string
+
+	number int // in RuleStats.ByException
 }
 
 // Count is the memory clause that fires when enough events of one key lie within a time.
@@ -136,7 +138,10 @@ type Rule struct {
 	scratch   *sync.Pool // of *event.Event, for SeverityOf
 	variants  map[string][]variant
 	globs     []string
-	overrides []string // why, for humans
+	tuned     []Override // of the rule as its file says
+	overrides []string   // of a variant: why, for people
+
+	exceptions int // of the rule and all its overrides
 
 	conditions []placed
 }
@@ -163,9 +168,6 @@ func (r *Rule) resolve(tenant string, ms int64) *Rule {
 	}
 	return r
 }
-
-// Overridden is the reasons of the overrides that made this variant of the rule.
-func (r *Rule) Overridden() []string { return r.overrides }
 
 // SeverityOf is the severity of an alert that counted so many events (1 where there is no clause). Get answers the values of the
 // fields in Count.By and Carry, which must not change during the call. It is safe for concurrent use.

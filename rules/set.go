@@ -13,7 +13,7 @@ type Set struct {
 // Rules is every rule, the disabled ones included, in the order of their ids. The caller must not write to it.
 func (s *Set) Rules() []*Rule { return s.rules }
 
-// Rule is the rule of an id as its file says, overrides aside.
+// Rule is the rule of an id as its file says, overrides aside except for what they set for all tenants and times: within and quiet.
 func (s *Set) Rule(id string) (*Rule, bool) {
 	r, ok := s.byID[id]
 	return r, ok

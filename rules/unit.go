@@ -1,12 +1,10 @@
 package rules
 
 import (
-	"fmt"
 	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
 )
@@ -77,35 +75,13 @@ var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
 func LoadFiles(trees []fs.FS, list *diag.List) []*Unit {
 	var units []*Unit
 	for _, tree := range trees {
-		err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, name), Message: fmt.Sprintf("cannot be read: %v", err)})
-				return nil
-			}
-			hidden := strings.HasPrefix(d.Name(), ".") && name != "."
-			if d.IsDir() {
-				if hidden {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			if hidden || !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
-				return nil
-			}
-			data, err := fs.ReadFile(tree, name)
-			if err != nil {
-				*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, name), Message: fmt.Sprintf("cannot be read: %v", err)})
-				return nil
-			}
-			units = append(units, parseFile(diag.FilePath(tree, name), data, list)...)
-			return nil
-		})
-		if err != nil {
-			*list = append(*list, diag.Diagnostic{File: diag.FilePath(tree, "."), Message: fmt.Sprintf("cannot be read: %v", err)})
-		}
+		diag.Walk(tree, Extensions(), list, func(file string, data []byte) { units = append(units, parseFile(file, data, list)...) })
 	}
 	return units
 }
+
+// Extensions is how the names of rule files end.
+func Extensions() []string { return []string{".yaml", ".yml"} }
 
 func parseFile(name string, data []byte, list *diag.List) []*Unit {
 	var units []*Unit
@@ -219,5 +195,10 @@ func texts(n diag.Node) []string {
 	return out
 }
 
-// endOfDay is the first instant after a day, Unix milliseconds.
-func endOfDay(day time.Time) int64 { return day.AddDate(0, 0, 1).UnixMilli() }
+// lastDay reads the last day on which something holds, as the first instant after it, Unix milliseconds; 0 where there is none.
+func lastDay(n diag.Node) int64 {
+	if day := n.Date(); !day.IsZero() {
+		return day.AddDate(0, 0, 1).UnixMilli()
+	}
+	return 0
+}

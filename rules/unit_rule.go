@@ -47,7 +47,7 @@ func (u *Unit) parseRule(m *diag.Map) {
 		r.Together = true
 	}
 	d.where = u.condition(m.Get("where"))
-	u.parseExcept(m.Get("except"))
+	d.except = u.parseExcept(m.Get("except"))
 	u.parseClause(m)
 	u.parseSeverity(m.Need("severity"), &d.severity)
 	u.parseAlert(m.Get("alert"))
@@ -95,21 +95,17 @@ func (u *Unit) parseSource(n diag.Node) {
 	}
 }
 
-func (u *Unit) parseExcept(n diag.Node) {
+func (u *Unit) parseExcept(n diag.Node) []exceptDoc {
+	var out []exceptDoc
 	for _, e := range n.Seq() {
 		m, ok := e.Map()
 		if !ok {
 			continue
 		}
-		x := exceptDoc{at: e, where: u.condition(m.Need("where")), why: strings.TrimSpace(m.Need("why").Text())}
-		if until := m.Get("until"); until.Exists() {
-			if day := until.Date(); !day.IsZero() {
-				x.until = endOfDay(day)
-			}
-		}
+		out = append(out, exceptDoc{at: e, where: u.condition(m.Need("where")), why: strings.TrimSpace(m.Need("why").Text()), until: lastDay(m.Get("until"))})
 		m.Done()
-		u.rule.except = append(u.rule.except, x)
 	}
+	return out
 }
 
 func (u *Unit) parseClause(m *diag.Map) {
@@ -132,11 +128,23 @@ func (u *Unit) parseClause(m *diag.Map) {
 	defer c.Done()
 	by, within, atLeast := c.Get("by"), c.Need("within"), c.Need("at_least")
 	u.rule.by = u.keys(by)
-	clause := &Count{Within: within.Duration(), AtLeast: atLeast.Int(1, maxAtLeast)}
-	if clause.Within > 0 && (clause.Within < time.Second || clause.Within > maxWithin) {
-		within.Errorf("must be between 1s and 31d")
+	u.rule.plain.Count = &Count{Within: parseWithin(within), AtLeast: atLeast.Int(1, maxAtLeast)}
+}
+
+func parseWithin(n diag.Node) time.Duration {
+	d := n.Duration()
+	if d > 0 && (d < time.Second || d > maxWithin) {
+		n.Errorf("must be between 1s and 31d")
 	}
-	u.rule.plain.Count = clause
+	return d
+}
+
+func parseQuiet(n diag.Node) time.Duration {
+	d := n.Duration()
+	if d > maxQuiet {
+		n.Errorf("must be at most 31d")
+	}
+	return d
 }
 
 func (u *Unit) parseSeverity(n diag.Node, out *[]severityDoc) {
@@ -196,10 +204,7 @@ func (u *Unit) parseAlert(n diag.Node) {
 	d.hasGroup = m.Has("incident_by")
 	d.incidentBy = u.keys(m.Get("incident_by"))
 	d.quietAt = m.Get("quiet")
-	d.plain.Quiet = d.quietAt.Duration()
-	if d.plain.Quiet > maxQuiet {
-		d.quietAt.Errorf("must be at most 31d")
-	}
+	d.plain.Quiet = parseQuiet(d.quietAt)
 }
 
 func (u *Unit) parseRespond(n diag.Node) {

@@ -29,10 +29,10 @@ type adminPages struct {
 
 // readiness is the answer of /readyz.
 type readiness struct {
-	Ready      bool              `json:"ready"`
-	Stopping   bool              `json:"stopping"`
-	Parts      map[string]string `json:"parts"` // why each part is not ready; "" is ready
-	Generation Generation        `json:"generation"`
+	Ready    bool              `json:"ready"`
+	Stopping bool              `json:"stopping"`
+	Parts    map[string]string `json:"parts"`           // why each part is not ready; "" is ready
+	Notes    map[string]string `json:"notes,omitempty"` // what somebody should look at although everything works, by part
 }
 
 func startAdmin(listen string, p adminPages) (*admin, error) {

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
-	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/incidents"
-	"github.com/klaxonhq/klaxon/incidents/sqlite"
 	"github.com/klaxonhq/klaxon/ingest/kafka"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"go.uber.org/zap"
@@ -22,20 +18,22 @@ import (
 
 // app is a running klaxon: everything that a configuration asks for, wired. A test or the demo can hold one.
 type app struct {
-	cfg    Config
-	log    *zap.Logger
-	stats  *stats
-	loaded *loaded
-	client *kafka.Client
-	store  incidents.Store
-	book   *incidents.Book
-	sinks  []archiveSink
-	told   []destination
-	wake   map[string]chan struct{} // by destination
-	state  *states
-	admin  *admin
-	keeper *keeper // nil: nobody started the process who wants to be told
-	hide   *strings.Replacer
+	cfg       Config
+	owner     string // of leases: this process among those that share a store
+	log       *zap.Logger
+	stats     *stats
+	loaded    *generations
+	client    *kafka.Client
+	store     incidents.Store
+	book      *incidents.Book
+	sinks     []archiveSink
+	told      []destination
+	wake      map[string]chan struct{} // by destination
+	templates *prepared                // of Elasticsearch, or nil
+	state     *states
+	admin     *admin
+	keeper    *keeper // nil: nobody started the process who wants to be told
+	hide      *strings.Replacer
 }
 
 // option changes an app before it is wired.
@@ -50,10 +48,10 @@ func withWatcher(f func(*alert.Alert)) option {
 
 // newApp wires a configuration without talking to anybody.
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
-	a := &app{cfg: cfg, log: log, stats: newStats(), wake: map[string]chan struct{}{}, hide: cfg.Secrets.replacer()}
-	a.state, a.stats.log, a.stats.config = &a.stats.state, repeatsOf(log), cfg.Hash
+	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, hide: cfg.Secrets.replacer()}
+	a.state, a.stats.log, a.stats.config, a.stats.using = &a.stats.state, repeatsOf(log), cfg.Hash, a.using
 	var err error
-	if a.loaded, err = a.load(); err != nil {
+	if a.loaded, err = newGenerations(cfg.sources, log, &a.stats.generation); err != nil {
 		return nil, err
 	}
 	kc, err := kafkaConfig(cfg.Kafka, log)
@@ -70,54 +68,15 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	if err := a.wireDestinations(); err != nil {
 		return nil, err
 	}
-	if a.has("detect") || a.has("deliver") {
-		if err := a.openStore(); err != nil {
+	if a.needsStore() && a.cfg.Store.Postgres == nil { // a file that is no store will not become one; a server is waited for
+		if err := a.useStore(context.Background()); err != nil {
 			return nil, err
 		}
 	}
 	return a, nil
 }
 
-// load compiles what the configuration names, and notes what that is.
-func (a *app) load() (*loaded, error) {
-	s := a.cfg.sources()
-	hash, err := s.hash()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read datasets, rules or lists: %w", err)
-	}
-	g, err := loadOrExplain(s)
-	if err != nil {
-		return nil, err
-	}
-	a.stats.generation.loaded(g, hash, time.Now())
-	return g, nil
-}
-
-func loadOrExplain(s sources) (*loaded, error) {
-	g, list := load(s)
-	if list.HasErrors() {
-		return nil, fmt.Errorf("datasets or rules have mistakes:\n%s", list)
-	}
-	return g, nil
-}
-
 func (a *app) has(role string) bool { return slices.Contains(a.cfg.Roles, role) }
-
-func (a *app) openStore() error {
-	if err := os.MkdirAll(filepath.Dir(a.cfg.Store.Path), 0o700); err != nil {
-		return fmt.Errorf("cannot make the folder of the store: %w", err)
-	}
-	store, err := sqlite.Open(a.cfg.Store.Path)
-	if err != nil {
-		return fmt.Errorf("cannot open the store: %w", err)
-	}
-	policy := incidents.Policy{}
-	for _, d := range a.told {
-		policy.Destinations = append(policy.Destinations, d.Destination)
-	}
-	a.store, a.book, a.stats.store.name = store, incidents.NewBook(store, policy), a.cfg.Store.Path
-	return nil
-}
 
 // errUnfinished ends a process that could not finish in time what it had begun.
 var errUnfinished = errors.New("stopped in the middle")
@@ -138,13 +97,14 @@ func (a *app) run(ctx context.Context) (err error) {
 	defer a.admin.close(context.WithoutCancel(ctx))
 	end := a.beside(ctx)
 	defer end()
-	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.Rules.Rules())), zap.Strings("topics", a.cfg.Kafka.Topics))
+	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Stringer("topics", a.cfg.logs()))
 	if !a.prepare(ctx) {
 		a.log.Info("stopped before anything was read")
 		return nil
 	}
 	a.stats.start.Store(time.Now().UnixMilli())
 	reading, delivering := a.start(ctx)
+	reading.Go(func() { a.keepGeneration(ctx) })
 	<-ctx.Done()
 	return a.finish(reading, delivering)
 }
@@ -211,6 +171,9 @@ const partKafka = "kafka"
 // starting says of every part that this process will have that it is not ready yet.
 func (a *app) starting() {
 	a.state.set(partKafka, "starting")
+	if a.needsStore() {
+		a.state.set("store", "starting")
+	}
 	for _, role := range []string{"match", "detect", "deliver"} {
 		if a.has(role) {
 			a.state.set(role, "starting")
@@ -223,15 +186,25 @@ func (a *app) starting() {
 	}
 }
 
-// prepare makes sure that brokers answer and klaxon's own topics are there. It tries until it succeeds or ctx ends, and says
-// meanwhile what is wrong.
+// prepare makes sure that brokers answer, klaxon's own topics are there, and the store is open. It tries until it succeeds or ctx
+// ends, and says meanwhile what is wrong.
 func (a *app) prepare(ctx context.Context) bool {
-	return a.insist(ctx, partKafka, func(ctx context.Context) error {
+	told := map[string]bool{}
+	ready := a.insist(ctx, partKafka, func(ctx context.Context) error {
 		if err := a.client.Ping(ctx); err != nil {
 			return err
 		}
-		return a.ensureTopics(ctx)
+		if err := a.ensureTopics(ctx); err != nil {
+			return err
+		}
+		return a.inspectTopics(ctx, told)
 	})
+	return ready && (!a.needsStore() || a.insist(ctx, "store", func(ctx context.Context) error {
+		if a.store != nil {
+			return nil
+		}
+		return a.useStore(ctx)
+	}))
 }
 
 // insist repeats an act with back-off until it succeeds or ctx ends.
@@ -260,43 +233,10 @@ func (a *app) insist(ctx context.Context, part string, act func(context.Context)
 	}
 }
 
-// Settings of klaxon's own topics.
-const (
-	deadLetterPartitions = 4
-	alertPartitions      = 8
-	// Dead letters hold whole records of any size that a source topic takes, with headers on top, and are the only copy of what was
-	// in them once the source has forgotten it.
-	maxMessageBytes     = "4194304"
-	deadLetterRetention = "2592000000" // 30 days
-)
-
-func (a *app) ensureTopics(ctx context.Context) error {
-	k := a.cfg.Kafka
-	specs := []kafka.TopicSpec{
-		{Name: k.HitsTopic, Partitions: hitShards, Replication: k.Replication, Config: map[string]string{
-			"retention.ms": fmt.Sprint(k.Retention.Milliseconds()), "cleanup.policy": "delete", "compression.type": "producer", "max.message.bytes": maxMessageBytes}},
-		{Name: k.DeadLetters, Partitions: deadLetterPartitions, Replication: k.Replication, Config: map[string]string{
-			"cleanup.policy": "delete", "max.message.bytes": maxMessageBytes, "retention.ms": deadLetterRetention}},
-	}
-	if a.cfg.Deliver.AlertsTopic != "" {
-		specs = append(specs, kafka.TopicSpec{Name: a.cfg.Deliver.AlertsTopic, Partitions: alertPartitions, Replication: k.Replication, Config: map[string]string{"cleanup.policy": "delete"}})
-	}
-	for _, s := range specs {
-		_, err := a.client.EnsureTopic(ctx, s)
-		var count *kafka.PartitionCountError
-		if errors.As(err, &count) && s.Name != k.HitsTopic {
-			continue // only the shards' number matters
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // start starts the loops of the process's roles. The first answer waits for those that read Kafka, the second ends delivery.
 func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDelivering func()) {
 	reading = &sync.WaitGroup{}
+	reading.Go(func() { a.tendTopics(ctx) })
 	if a.has("archive") {
 		for _, s := range a.sinks {
 			reading.Go(func() { a.runArchive(ctx, s) })
@@ -326,7 +266,7 @@ func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDeliverin
 }
 
 // consume joins a group and runs loop for each claim, with the part's state kept for /readyz.
-func (a *app) consume(ctx context.Context, part, group string, topics []string, loop func(context.Context, *kafka.Claim) error) {
+func (a *app) consume(ctx context.Context, part, group string, topics kafka.Selection, loop func(context.Context, *kafka.Claim) error) {
 	cfg := kafka.GroupConfig{ID: a.cfg.Kafka.Group + "." + group, Topics: topics, Session: a.cfg.Kafka.Session, Budget: int64(a.cfg.Limits.FetchBytes),
 		OnError: func(err error) {
 			a.stats.kafkaErrors.add(part)
@@ -352,18 +292,16 @@ func (a *app) consume(ctx context.Context, part, group string, topics []string, 
 
 func (a *app) drain() time.Duration { return pipeline.Drain(a.cfg.Kafka.Session) }
 
-func (a *app) generation() *pipeline.Generation { return &a.loaded.Generation }
-
 func (a *app) runMatch(ctx context.Context) {
-	m := &pipeline.Match{Generation: a.generation, Producer: a.client, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now, Log: a.log, Stats: &a.stats.match,
+	m := &pipeline.Match{Generation: a.loaded.generation, Producer: a.client, HitsTopic: a.cfg.Kafka.HitsTopic, Clock: time.Now, Log: a.log, Stats: &a.stats.match,
 		Tick: time.Second, Idle: a.cfg.Detect.Idle, Commit: time.Second, MaxQueue: a.cfg.Limits.QueueBytes, Drain: a.drain()}
-	a.consume(ctx, "match", "match", a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return m.Run(ctx, c) })
+	a.consume(ctx, "match", "match", a.cfg.logs(), func(ctx context.Context, c *kafka.Claim) error { return m.Run(ctx, c) })
 }
 
 func (a *app) runDetect(ctx context.Context) {
-	d := &pipeline.Detect{Program: func() *detectors.Program { return a.loaded.program }, Store: shardStore{a.book, a.stats}, HitsTopic: a.cfg.Kafka.HitsTopic, Topics: a.cfg.Kafka.Topics, Clock: time.Now,
-		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain()}
-	a.consume(ctx, "detect", "detect", []string{a.cfg.Kafka.HitsTopic}, func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
+	d := &pipeline.Detect{Program: a.loaded.program, Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Store: shardStore{a.book, a.stats}, HitsTopic: a.cfg.Kafka.HitsTopic, Wanted: a.wanted, Clock: time.Now,
+		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain(), Silence: 30 * time.Second}
+	a.consume(ctx, "detect", "detect", kafka.Select(a.cfg.Kafka.HitsTopic), func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
 }
 
 // runArchive runs the archive loop of one sink.
@@ -372,9 +310,9 @@ func (a *app) runArchive(ctx context.Context, s archiveSink) {
 	if s.prepare != nil && !a.insist(ctx, part, s.prepare) {
 		return
 	}
-	loop := &pipeline.Archive{Generation: a.generation, NewSink: s.open, Sender: a.client, DeadLetters: a.cfg.Kafka.DeadLetters, Undecodable: s.first, Clock: time.Now, Log: a.log,
+	loop := &pipeline.Archive{Generation: a.loaded.generation, NewSink: s.open, Sender: a.client, DeadLetters: a.cfg.Kafka.DeadLetters, Undecodable: s.first, Clock: time.Now, Log: a.log,
 		Stats: a.stats.archive[s.name], Every: s.every, MaxDocuments: s.documents, MaxBytes: 8 << 20, MaxHeld: a.cfg.Limits.FetchBytes / 2, Drain: a.drain()}
-	a.consume(ctx, part, part, a.cfg.Kafka.Topics, func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
+	a.consume(ctx, part, part, a.cfg.logs(), func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
 }
 
 // explain says what to do about an error, where that is known.

@@ -71,10 +71,10 @@ func gaugeOf(name, help string, read func() float64) series {
 
 // counts is a counter by one label.
 func counts(name, help, label string, of *labelled) series {
-	return newSeries(name, help, prometheus.CounterValue, nil, []string{label}, func() []sample { return samples(of.get()) })
+	return newSeries(name, help, prometheus.CounterValue, nil, []string{label}, func() []sample { return asSamples(of.get()) })
 }
 
-func samples[N int64 | float64](values map[string]N) []sample {
+func asSamples[N int64 | float64](values map[string]N) []sample {
 	var out []sample
 	for label, n := range values {
 		out = append(out, sample{float64(n), []string{strings.ToValidUTF8(label, "\uFFFD")}})
@@ -88,8 +88,8 @@ const (
 	otherTopics    = "(other)"
 )
 
-func byTopic(name, help string, fixed prometheus.Labels, of *pipeline.TopicGauge) series {
-	return newSeries(name, help, prometheus.GaugeValue, fixed, []string{"topic"}, func() []sample { return samples(fewTopics(of.Topics())) })
+func topicSeries(name, help string, fixed prometheus.Labels, of *pipeline.TopicGauge) series {
+	return newSeries(name, help, prometheus.GaugeValue, fixed, []string{"topic"}, func() []sample { return asSamples(fewTopics(of.Topics())) })
 }
 
 // fewTopics keeps the greatest numbers and adds up the rest.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Config struct {
 	Proxies  []netip.Prefix // believed about the addresses that they forward for, beside private ones
 	Datasets DatasetsConfig
 	Rules    RulesConfig
+	Reload   ReloadConfig
 	Archive  ArchiveConfig
 	Store    StoreConfig
 	Detect   DetectConfig
@@ -35,9 +37,6 @@ type Config struct {
 
 // TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
 type TenantConfig struct{ Header, Topic, Field, Default string }
-
-// DatasetsConfig names folders with datasets beside the shipped ones.
-type DatasetsConfig struct{ Dirs []string }
 
 // RulesConfig names folders with rules and lists.
 type RulesConfig struct {
@@ -69,9 +68,10 @@ var allRoles = [...]string{"archive", "match", "detect", "deliver"}
 
 func defaultConfig() Config {
 	return Config{
-		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
+		Kafka:   KafkaConfig{Group: "klaxon", Session: 10 * time.Second, Create: true, HitsTopic: "klaxon.hits", DeadLetters: "klaxon.deadletters", Retention: 24 * time.Hour},
 		Tenant:  TenantConfig{Default: "default"},
 		Rules:   RulesConfig{Shipped: true},
+		Reload:  ReloadConfig{Every: 10 * time.Second, Wait: 30 * time.Second},
 		Store:   StoreConfig{Path: "data/klaxon.db"},
 		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1 << 16, MaxBytes: 16 << 20},
 		Deliver: DeliverConfig{AlertsTopic: "klaxon.alerts"},
@@ -87,7 +87,7 @@ func loadConfig(path string, env func(string) (string, bool)) (Config, diag.List
 	var list diag.List
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "copy klaxon.example.yaml and name it with -c"}}
+		return Config{}, diag.List{{File: path, Message: err.Error(), Hint: "write one with 'klaxon init', or copy klaxon.example.yaml, and name it with -c"}}
 	}
 	c := parseConfig(path, data, env, &list)
 	return c, list
@@ -113,12 +113,13 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 	if v := m.Need("version"); v.Exists() {
 		v.Int(1, 1)
 	}
-	r := configReader{dir: filepath.Dir(path), secrets: &c.Secrets}
+	r := configReader{dir: filepath.Dir(path), known: &c.Secrets}
 	kafka := r.kafka(m.Need("kafka"), &c.Kafka)
 	r.tenant(m.Get("tenant"), &c.Tenant)
 	c.Proxies = r.networks(m.Get("trusted_proxies"))
 	r.datasets(m.Get("datasets"), &c.Datasets)
 	r.rules(m.Get("rules"), &c.Rules)
+	r.reload(m.Get("reload"), &c.Reload)
 	r.archive(m.Need("archive"), &c.Archive)
 	r.store(m.Get("store"), &c.Store)
 	detect := r.detect(m.Get("detect"), &c.Detect)
@@ -153,8 +154,8 @@ func expandEnv(s string, env func(string) (string, bool)) (string, error) {
 }
 
 type configReader struct {
-	dir     string
-	secrets *secrets // that were read
+	dir   string
+	known *secrets // that were read
 }
 
 func set[T comparable](to *T, v T) {
@@ -189,7 +190,7 @@ func (r configReader) paths(n diag.Node) []string {
 // nobody.
 func (r configReader) secret(m *diag.Map, key string) string {
 	s := r.readSecret(m, key)
-	r.secrets.add(m.Get("username").Raw(), s)
+	r.known.add(m.Get("username").Raw(), s)
 	return s
 }
 
@@ -201,14 +202,33 @@ func (r configReader) readSecret(m *diag.Map, key string) string {
 	if !file.Exists() {
 		return direct.Text()
 	}
-	data, err := os.ReadFile(r.path(file))
+	return r.secretFile(file)
+}
+
+// secrets reads several that are given like one.
+func (r configReader) secrets(m *diag.Map, key string) []string {
+	var out []string
+	for _, n := range m.Get(key).OneOrMany() {
+		out = append(out, n.Text())
+	}
+	for _, n := range m.Get(key + "_file").OneOrMany() {
+		out = append(out, r.secretFile(n))
+	}
+	for _, s := range out {
+		r.known.add("", s)
+	}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" }) // which was reported
+}
+
+func (r configReader) secretFile(n diag.Node) string {
+	data, err := os.ReadFile(r.path(n))
 	if err != nil {
-		file.Errorf("cannot read the secret: %s", err).Hint("the file holds nothing but the secret")
+		n.Errorf("cannot read the secret: %s", err).Hint("the file holds nothing but the secret")
 		return ""
 	}
 	s := strings.TrimRight(string(data), "\r\n")
 	if s == "" {
-		file.Errorf("names an empty file")
+		n.Errorf("names an empty file").Hint("the file holds nothing but the secret")
 	}
 	return s
 }
@@ -242,13 +262,6 @@ func (r configReader) networks(n diag.Node) []netip.Prefix {
 		}
 	}
 	return out
-}
-
-func (r configReader) datasets(n diag.Node, c *DatasetsConfig) {
-	if m, ok := n.Map(); ok {
-		c.Dirs = r.paths(m.Get("dirs"))
-		m.Done()
-	}
 }
 
 func (r configReader) rules(n diag.Node, c *RulesConfig) {

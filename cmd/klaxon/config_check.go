@@ -5,11 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/klaxonhq/klaxon/internal/certs"
 	"github.com/klaxonhq/klaxon/internal/diag"
 )
 
@@ -170,8 +172,13 @@ func (r configReader) clientCertificate(cert, key diag.Node) (certFile, keyFile 
 	case (certFile == "") != (keyFile == ""):
 		firstThere(cert, key).Errorf("stands alone: a client certificate needs both cert_file and key_file").Hint("name the other one too")
 	case certOK && keyOK:
+		if data, err := os.ReadFile(keyFile); err == nil && certs.Encrypted(data) {
+			key.Errorf("%s is encrypted with a password, which cannot be given here", keyFile).
+				Hint("write it without: openssl pkey -in %s -out plain.key; and let only klaxon read it", filepath.Base(keyFile))
+			break
+		}
 		if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
-			key.Errorf("does not go with cert_file: %s", err).Hint("the key must be the certificate's own, and not encrypted")
+			key.Errorf("does not go with cert_file: %s", err).Hint("the key must be the certificate's own")
 		}
 	}
 	return certFile, keyFile

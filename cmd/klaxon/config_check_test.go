@@ -16,7 +16,7 @@ import (
 	"github.com/klaxonhq/klaxon/internal/diag"
 )
 
-// writeCertificates writes ca.pem, client.pem with client.key, and what is wrong in ways of its own: other.key and garbage.pem.
+// writeCertificates writes ca.pem, client.pem with client.key, and what is wrong in ways of its own: other.key, locked.key and garbage.pem.
 func writeCertificates(t *testing.T, dir string) {
 	t.Helper()
 	write := func(name, kind string, der []byte) {
@@ -46,6 +46,7 @@ func writeCertificates(t *testing.T, dir string) {
 	write("ca.pem", "CERTIFICATE", der)
 	write("client.pem", "CERTIFICATE", der)
 	write("garbage.pem", "CERTIFICATE", []byte("garbage"))
+	write("locked.key", "ENCRYPTED PRIVATE KEY", []byte("garbage"))
 }
 
 // TestConfigChecks: each of these would have klaxon run into a wall, or quietly in circles.
@@ -93,6 +94,7 @@ func TestConfigChecks(t *testing.T) {
 		"a key for a CA":        {elastic("ca_file: client.key"), "archive.elasticsearch.ca_file: "},
 		"no key":                {kafka("tls: {cert_file: client.pem, key_file: ca.pem}"), "holds no private key in PEM form"},
 		"another's key":         {kafka("tls: {cert_file: client.pem, key_file: other.key}"), "kafka.tls.key_file: does not go with cert_file"},
+		"a key with a password": {kafka("tls: {cert_file: client.pem, key_file: locked.key}"), "locked.key is encrypted with a password"},
 		"a key that is missing": {kafka("tls: {cert_file: client.pem}"), ":2:69: kafka.tls.cert_file: stands alone"},
 		"no password":           {elastic("username: klaxon"), ":4:55: archive.elasticsearch.username: has no password"},
 		"no user":               {elastic("password_file: secret"), "archive.elasticsearch.password_file: is nobody's"},

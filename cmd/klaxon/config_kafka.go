@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"slices"
 	"time"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
@@ -11,10 +10,12 @@ import (
 // KafkaConfig says where the logs are.
 type KafkaConfig struct {
 	Brokers     []string
-	Topics      []string // of the logs
+	Topics      []string // of the logs: names and patterns
+	Exclude     []string // names and patterns of topics that no pattern selects
 	Group       string   // prefix of the consumer groups
 	Session     time.Duration
-	Replication int // of klaxon's own topics; 0: the broker's default
+	Create      bool // whether klaxon creates its own topics
+	Replication int  // of klaxon's own topics; 0: the broker's default
 	HitsTopic   string
 	DeadLetters string
 	Retention   time.Duration // of the hits topic
@@ -40,15 +41,12 @@ func (r configReader) kafka(n diag.Node, c *KafkaConfig) *diag.Map {
 		}
 		c.Brokers = append(c.Brokers, addr)
 	}
-	for _, t := range r.some(m.Need("topics"), "name the topics that hold logs").OneOrMany() {
-		name := r.topicName(t)
-		if slices.Contains(c.Topics, name) {
-			t.Errorf("the topic %s is named twice", name).Hint("leave one of them out")
-		}
-		c.Topics = append(c.Topics, name)
-	}
+	r.selection(m.Need("topics"), m.Get("exclude_topics"), c)
 	set(&c.Group, m.Get("group").Text())
 	r.session(m.Get("session"), &c.Session)
+	if n := m.Get("create_topics"); n.Exists() {
+		c.Create = n.Bool()
+	}
 	c.Replication = int(m.Get("replication").Int(1, 9))
 	set(&c.HitsTopic, r.topicName(m.Get("hits_topic")))
 	set(&c.DeadLetters, r.topicName(m.Get("dead_letters_topic")))

@@ -57,7 +57,7 @@ func (a *app) folders() map[string]string {
 	if a.has("archive") && a.cfg.Archive.Local != nil {
 		out["archive"] = a.cfg.Archive.Local.Dir
 	}
-	if a.store != nil {
+	if a.needsStore() && a.cfg.Store.Postgres == nil {
 		out["store"] = filepath.Dir(a.cfg.Store.Path)
 	}
 	return out

@@ -75,7 +75,7 @@ func TestConfigurationsInDocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, block := range configBlock(t).FindAllStringSubmatch(string(data), -1) {
+			for _, block := range regexp.MustCompile("(?s)```yaml config\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
 				found++
 				parseElsewhere(t, file, block[1])
 			}
@@ -84,21 +84,6 @@ func TestConfigurationsInDocs(t *testing.T) {
 	if found == 0 {
 		t.Error("no configuration was found in the documents")
 	}
-}
-
-// configBlock finds the configurations of a document. Those with PostgreSQL are read once klaxon knows it.
-func configBlock(t *testing.T) *regexp.Regexp {
-	t.Helper()
-	if knowsPostgres(t) {
-		return regexp.MustCompile("(?s)```yaml config(?:-postgres)?\n(.*?)```")
-	}
-	return regexp.MustCompile("(?s)```yaml config\n(.*?)```")
-}
-
-func knowsPostgres(t *testing.T) bool {
-	t.Helper()
-	_, list := parse(t, smallConfig+"store: {postgres: {}}\n", noEnv)
-	return !strings.Contains(list.String(), `unknown key "postgres"`)
 }
 
 // parseElsewhere reads a configuration of another machine, whose files are not here.
@@ -159,9 +144,6 @@ func TestKubernetesConfiguration(t *testing.T) {
 		t.Fatal("there is no klaxon.yaml")
 	}
 	text := regexp.MustCompile(`(?m)^    `).ReplaceAllString(block[1], "")
-	if !knowsPostgres(t) {
-		text = regexp.MustCompile(`(?m)^store:\n(  .*\n)+`).ReplaceAllString(text, "")
-	}
 	parseElsewhere(t, "configmap.yaml", text)
 	for file, roles := range map[string][]string{"read.yaml": {"archive", "match"}, "decide.yaml": {"detect", "deliver"}} {
 		manifest, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", file))

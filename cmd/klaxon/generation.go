@@ -1,93 +1,257 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
-	"io/fs"
-	"strings"
+	"maps"
+	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/klaxonhq/klaxon/detectors"
+	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/pipeline"
+	"github.com/klaxonhq/klaxon/rules"
+	"go.uber.org/zap"
 )
 
-// Generation is what a process decides by, and how the last attempt to replace it ended.
-type Generation struct {
-	Hash     string    `json:"hash"` // of all files that it was made from
-	Loaded   time.Time `json:"loaded,omitzero"`
-	Rules    int       `json:"rules"`
-	Datasets int       `json:"datasets"`
-	Lists    int       `json:"lists"`
-	Failed   string    `json:"failed,omitempty"` // why the last reload failed; "" when it succeeded or there was none
-	FailedAt time.Time `json:"failed_at,omitzero"`
-}
-
-// generations knows the generation of a running process. Its zero value knows of none. It is safe for concurrent use.
+// generations holds the generation in force, and replaces it as a whole when a file behind it changes. Files that do not load leave
+// it as it is. Loops ask for it at every batch.
 type generations struct {
-	mu  sync.Mutex
-	now Generation
+	sources func() sources
+	log     *zap.Logger
+	stats   *generationStats
+	current atomic.Pointer[loaded]
+	ask     chan struct{} // somebody saw a sign of newer files
+
+	mu      sync.Mutex // one load at a time
+	sums    fileSums
+	refused string // the fingerprint of files that did not load, "" while what is on disk is what is in force
+	why     string
 }
 
-// loaded says that a generation is in use, which ends what was said of an attempt that failed.
-func (g *generations) loaded(l *loaded, hash string, at time.Time) {
+// generationStats counts what became of changed files.
+type generationStats struct {
+	Loads, Failures          pipeline.Counter
+	Refused, Loaded, Changed pipeline.Gauge // Refused: 0 or 1; Loaded, Changed: Unix milliseconds
+}
+
+// newGenerations loads the first generation, without which there is nothing to run. Every mistake is in the error.
+func newGenerations(from func() sources, log *zap.Logger, stats *generationStats) (*generations, error) {
+	g := &generations{sources: from, log: log, stats: stats, ask: make(chan struct{}, 1)}
+	next, list := g.load()
+	if next == nil {
+		return nil, mistakes(list)
+	}
+	g.adopt(next)
+	return g, nil
+}
+
+// get is the generation in force.
+func (g *generations) get() *loaded { return g.current.Load() }
+
+func (g *generations) generation() *pipeline.Generation { return &g.get().Generation }
+
+func (g *generations) program() *detectors.Program { return g.get().program }
+
+// trouble is why the files on disk are not in force, "" while they are.
+func (g *generations) trouble() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.now = Generation{Hash: hash, Loaded: at, Rules: len(l.Rules.Rules()), Datasets: len(l.datasets.List()), Lists: len(l.lists.Names())}
+	return g.why
 }
 
-// failed says why the generation in use could not be replaced.
-func (g *generations) failed(why string, at time.Time) {
+// hurry has the files looked at now.
+func (g *generations) hurry() {
+	select {
+	case g.ask <- struct{}{}:
+	default:
+	}
+}
+
+// maxReads is how often files are read again that change while they are read.
+const maxReads = 5
+
+var errRestless = errors.New("they change faster than they can be read")
+
+// load compiles what is on disk: files that stayed the same from before they were read until after.
+func (g *generations) load() (*loaded, diag.List) {
+	for range maxReads {
+		s := g.sources()
+		before := fingerprint(s, &g.sums)
+		next, list := load(s)
+		if fingerprint(s, &g.sums) != before {
+			continue
+		}
+		if next != nil {
+			next.hash, next.at = before, time.Now()
+		}
+		return next, list
+	}
+	return nil, diag.List{{File: "datasets, rules and lists", Message: errRestless.Error()}}
+}
+
+func (g *generations) adopt(next *loaded) {
+	g.current.Store(next)
+	g.refused, g.why = "", ""
+	g.stats.Loads.Add(1)
+	g.stats.Refused.Store(0)
+	g.stats.Loaded.Store(next.at.UnixMilli())
+}
+
+// settle is how long changed files must stay the same before they are loaded: somebody may be copying a folder.
+const settle = 500 * time.Millisecond
+
+// look compares the files with what is in force, and loads them if they differ. Told says that somebody waits for an answer, and so
+// it is given although nothing changed. It answers whether there is a new generation.
+func (g *generations) look(ctx context.Context, told bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.now.Failed, g.now.FailedAt = why, at
+	now := fingerprint(g.sources(), &g.sums)
+	switch {
+	case now == g.get().hash:
+		g.unchanged(told)
+		return false
+	case now == g.refused && !told:
+		return false
+	}
+	g.stats.Changed.Store(time.Now().UnixMilli())
+	for !told {
+		if !pause(ctx, settle) {
+			return false
+		}
+		next := fingerprint(g.sources(), &g.sums)
+		if next == now {
+			break
+		}
+		now = next
+	}
+	next, list := g.load()
+	if next == nil {
+		g.refuse(now, list)
+		return false
+	}
+	g.log.Info("a new generation of rules, datasets, lists and databases is in force", next.changes(g.get())...)
+	for _, d := range list {
+		g.log.Warn("a warning about the new generation", zap.Stringer("at", d))
+	}
+	g.adopt(next)
+	return true
 }
 
-func (g *generations) get() Generation {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.now
+// unchanged notes that what is on disk is what is in force, which it may not have been a moment ago.
+func (g *generations) unchanged(told bool) {
+	if g.refused != "" {
+		g.log.Info("the files that did not load are again as they are in force")
+		g.refused, g.why = "", ""
+		g.stats.Refused.Store(0)
+	} else if told {
+		g.log.Info("rules, datasets, lists and databases are as they are in force")
+	}
 }
 
-// hash tells one state of the files of datasets, rules and lists from another. Hidden files and folders do not count.
-func (s *sources) hash() (string, error) {
-	h := sha256.New()
-	for _, trees := range [][]fs.FS{s.datasets, s.rules, s.lists} {
-		for i, tree := range trees {
-			fmt.Fprintf(h, "tree %d\n", i)
-			if err := hashTree(h, tree); err != nil {
-				return "", err
-			}
+// shownMistakes is how many mistakes of a generation that did not load are logged; `klaxon check` shows all.
+const shownMistakes = 20
+
+func (g *generations) refuse(hash string, list diag.List) {
+	var mistakes []string
+	for _, d := range list {
+		if !d.Warning {
+			mistakes = append(mistakes, d.String())
 		}
 	}
-	return shortHash(h), nil
+	g.refused, g.why = hash, "changed files do not load, and what was loaded before goes on"
+	if len(mistakes) > 0 {
+		g.why += ": " + mistakes[0]
+	}
+	if n := len(mistakes) - 1; n > 0 {
+		g.why += fmt.Sprintf(" (and %d more)", n)
+	}
+	g.stats.Failures.Add(1)
+	g.stats.Refused.Store(1)
+	g.log.Error("changed files do not load, and what was loaded before goes on; klaxon check shows every mistake",
+		zap.Int("mistakes", len(mistakes)), zap.Strings("first", mistakes[:min(len(mistakes), shownMistakes)]))
 }
 
-func hashTree(h hash.Hash, tree fs.FS) error {
-	return fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// changes says what is new, for the log.
+func (l *loaded) changes(old *loaded) []zap.Field {
+	was, is := old.byID(), l.byID()
+	var added, removed, changed, reset []string
+	for id, r := range is {
+		switch before, ok := was[id]; {
+		case !ok:
+			added = append(added, id)
+		case before.Basis != r.Basis:
+			reset = append(reset, id)
+		case before.Version != r.Version:
+			changed = append(changed, id)
 		}
-		if strings.HasPrefix(d.Name(), ".") && name != "." {
-			if d.IsDir() {
-				return fs.SkipDir
+	}
+	for id := range was {
+		if is[id] == nil {
+			removed = append(removed, id)
+		}
+	}
+	fields := []zap.Field{zap.String("generation", l.short()), zap.Int("rules", len(is)), zap.Int("datasets", len(l.datasets.List()))}
+	for _, c := range []struct {
+		name string
+		ids  []string
+	}{{"rules_added", added}, {"rules_removed", removed}, {"rules_changed", changed}, {"rules_counting_anew", reset}} {
+		if len(c.ids) > 0 {
+			slices.Sort(c.ids)
+			fields = append(fields, zap.Int(c.name+"_count", len(c.ids)), zap.Strings(c.name, c.ids[:min(len(c.ids), shownMistakes)]))
+		}
+	}
+	return fields
+}
+
+func (l *loaded) byID() map[string]*rules.Rule {
+	return maps.Collect(func(yield func(string, *rules.Rule) bool) {
+		for _, r := range l.Rules.Rules() {
+			if !yield(r.ID, r) {
+				return
 			}
-			return nil
 		}
-		info, err := fs.Stat(tree, name) // a link counts as what it leads to
-		if err != nil || !info.Mode().IsRegular() {
-			return err
-		}
-		fmt.Fprintf(h, "file %q %d\n", name, info.Size())
-		f, err := tree.Open(name)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(h, f)
-		return errors.Join(err, f.Close())
 	})
 }
 
-// shortHash is enough of a hash to tell states of files apart that nobody chose to look alike.
-func shortHash(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil))[:12] }
+// short names the generation: equal in all processes that have loaded the same files.
+func (l *loaded) short() string { return l.hash[:min(12, len(l.hash))] }
+
+// watch looks at the files every so often (never when that is zero), when somebody asks, and at each signal, until ctx ends. After
+// each look it calls then.
+func (g *generations) watch(ctx context.Context, every time.Duration, signals <-chan os.Signal, then func(ctx context.Context, changed bool)) {
+	var poll <-chan time.Time
+	if every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		poll = t.C
+	}
+	for {
+		told := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-poll:
+		case <-g.ask:
+		case <-signals:
+			told = true
+		}
+		then(ctx, g.look(ctx, told))
+	}
+}
+
+// pause waits, and answers false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

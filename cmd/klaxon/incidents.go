@@ -11,7 +11,6 @@ import (
 
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/incidents"
-	"github.com/klaxonhq/klaxon/incidents/sqlite"
 	"go.uber.org/zap"
 )
 
@@ -26,16 +25,19 @@ type incidentsCmd struct {
 // storeFlags says which store is meant.
 type storeFlags struct {
 	Config string `short:"c" type:"path" help:"Configuration file that names the store." placeholder:"FILE"`
-	Store  string `type:"path" help:"The store itself, instead of a configuration: nobody is told of changes." placeholder:"FILE"`
+	Store  string `help:"The store itself, instead of a configuration: a file, or postgres://user@host/database. Nobody is told of changes." placeholder:"FILE|URL"`
 	JSON   bool   `help:"Print JSON."`
 }
 
 // with opens the store for one act.
 func (f *storeFlags) with(ctx context.Context, std streams, act func(context.Context, *incidents.Book) error) (err error) {
-	path, policy := f.Store, incidents.Policy{}
+	where, err := storeFlag(f.Store)
+	policy := incidents.Policy{}
 	switch {
 	case (f.Config == "") == (f.Store == ""):
-		return errors.New("name either a configuration with -c or a store with --store")
+		return errWhichStore
+	case err != nil:
+		return err
 	case f.Config != "":
 		cfg, list := loadConfig(f.Config, os.LookupEnv)
 		if list.HasErrors() {
@@ -49,15 +51,15 @@ func (f *storeFlags) with(ctx context.Context, std streams, act func(context.Con
 		for _, d := range a.told {
 			policy.Destinations = append(policy.Destinations, d.Destination)
 		}
-		path = cfg.Store.Path
+		where = cfg.Store
 	}
-	store, err := sqlite.OpenExisting(path)
-	if err != nil {
-		return fmt.Errorf("cannot open the store: %w", err)
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	ctx, done := context.WithTimeout(ctx, 30*time.Second)
 	defer done()
+	store, err := openExistingStore(ctx, where)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
 	return act(ctx, incidents.NewBook(store, policy))
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"time"
 
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
@@ -21,10 +22,13 @@ import (
 // sources says where rules, datasets and lists come from, and what the normaliser is told.
 type sources struct {
 	datasets, rules, lists []fs.FS
+	files                  []string          // large files beside them, such as databases
+	topics                 map[string]string // whose topics are
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
 	recordBytes            int
 	limits                 detectors.Limits
+	asWritten              bool // overrides are left out, for the tests inside rules
 }
 
 // loaded is one generation: everything that decides what becomes of an event, compiled together.
@@ -34,11 +38,13 @@ type loaded struct {
 	datasets *datasets.Set
 	lists    *lists.Registry
 	units    []*rules.Unit
+	hash     string    // of all files that it was made of
+	at       time.Time // when it was loaded
 }
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys, MaxBytes: int64(c.Detect.MaxBytes)}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
@@ -86,10 +92,15 @@ func load(s sources) (*loaded, diag.List) {
 	if f := s.tenant.Field; f != "" && schema.ID(f) == 0 {
 		list = append(list, diag.Diagnostic{File: "configuration", Path: "tenant.field", Message: fmt.Sprintf("there is no field %q", f), Hint: diag.DidYouMean(f, schema.Names())})
 	}
+	list = append(list, unknownDatasets(s.topics, sets)...)
 	g.Schema = schema
-	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists})
+	g.datasets, more = datasets.Compile(sets, datasets.Options{Schema: schema, Compile: g.condition, Lists: g.lists, Topics: s.topics})
 	list = append(list, more...)
-	g.Rules, more = rules.Compile(g.units, rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls()})
+	ruleOptions := rules.Options{Schema: schema, Lists: g.lists, Allowed: ecs.Allowed, Controls: controls(), AsWritten: s.asWritten}
+	if g.datasets != nil {
+		ruleOptions.Catalog = g.datasets
+	}
+	g.Rules, more = rules.Compile(g.units, ruleOptions)
 	list = append(list, more...)
 	if list.HasErrors() {
 		return nil, list
@@ -100,6 +111,19 @@ func load(s sources) (*loaded, diag.List) {
 	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, list
+}
+
+// loadOrExplain compiles a generation; every mistake is in the error.
+func loadOrExplain(s sources) (*loaded, error) {
+	g, list := load(s)
+	if g == nil {
+		return nil, mistakes(list)
+	}
+	return g, nil
+}
+
+func mistakes(list diag.List) error {
+	return fmt.Errorf("datasets, rules or lists have mistakes:\n%s", list)
 }
 
 // condition compiles a condition of a dataset with the language of the rules.

@@ -14,26 +14,26 @@ import (
 	"go.uber.org/zap"
 )
 
-// lines is a log in memory, safe to be read while it is written.
-type lines struct {
+// lineLog is a log in memory, safe to be read while it is written.
+type lineLog struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *lineLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *lineLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
 // messages is the message of every line since the last call.
-func (l *lines) messages(t *testing.T) (out []string) {
+func (l *lineLog) messages(t *testing.T) (out []string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,9 +48,9 @@ func (l *lines) messages(t *testing.T) (out []string) {
 	return out
 }
 
-func jsonLog(t *testing.T) (*zap.Logger, *lines) {
+func jsonLog(t *testing.T) (*zap.Logger, *lineLog) {
 	t.Helper()
-	out := &lines{}
+	out := &lineLog{}
 	log, err := newLogger(LogConfig{Level: "debug", Format: "json"}, out)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func jsonLog(t *testing.T) (*zap.Logger, *lines) {
 	return log, out
 }
 
-func wantMessages(t *testing.T, out *lines, want ...string) {
+func wantMessages(t *testing.T, out *lineLog, want ...string) {
 	t.Helper()
 	synctest.Wait()
 	if got := out.messages(t); strings.Join(got, "\n") != strings.Join(want, "\n") {

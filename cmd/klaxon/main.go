@@ -33,6 +33,7 @@ type cli struct {
 	Check     checkCmd     `cmd:"" help:"Check a configuration, its datasets and its rules."`
 	Status    statusCmd    `cmd:"" help:"Ask running processes how they are."`
 	Demo      demoCmd      `cmd:"" help:"Watch klaxon catch attacks in realistic traffic: everything embedded."`
+	Init      initCmd      `cmd:"" help:"Look at a cluster and write a configuration for it."`
 	Parse     parseCmd     `cmd:"" help:"Normalise log records and print them as ECS documents."`
 	Search    searchCmd    `cmd:"" help:"Search the local archive with the rule language."`
 	Rules     rulesCmd     `cmd:"" help:"Test, lint, list and show rules."`

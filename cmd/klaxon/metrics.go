@@ -11,24 +11,27 @@ import (
 
 // stats is what the loops of one process count, and what its parts know of themselves.
 type stats struct {
-	archive map[string]*pipeline.ArchiveStats // by sink
-	match   pipeline.MatchStats
-	detect  pipeline.DetectStats
-	deliver map[string]*pipeline.DeliverStats // by destination
-	start   pipeline.Gauge                    // when the process was ready, Unix milliseconds
+	archive    map[string]*pipeline.ArchiveStats // by sink
+	match      pipeline.MatchStats
+	detect     pipeline.DetectStats
+	generation generationStats
+	deliver    map[string]*pipeline.DeliverStats // by destination
+	leases     map[string]*pipeline.Gauge        // by destination: 1 while this process delivers to it
+	start      pipeline.Gauge                    // when the process was ready, Unix milliseconds
 
 	kafkaErrors labelled // by loop
 	storeErrors labelled // by operation
 	log         *repeatTable
 	state       states
-	generation  generations
+	using       func() Generation // what is in force
 	store       storeState
 	disks       disks
 	config      string // hash of the configuration file
 }
 
 func newStats() *stats {
-	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}, log: repeatsOf(zap.NewNop()), state: states{parts: map[string]trouble{}}}
+	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}, leases: map[string]*pipeline.Gauge{},
+		log: repeatsOf(zap.NewNop()), state: states{parts: map[string]trouble{}}, using: func() Generation { return Generation{} }}
 }
 
 // metric is one number with its name; see docs/operations.md, which a test compares with what is registered.
@@ -49,6 +52,7 @@ func (s *stats) registry() (*prometheus.Registry, error) {
 		all = append(all, m.collector())
 	}
 	all = append(all, latency("klaxon_detect_alert_age_seconds", "From a record's own time to the commit of the alert that it raised.", nil, &s.detect.Age))
+	all = append(all, newRuleCollector(&s.match.Rules))
 	for sink, a := range s.archive {
 		all = append(all, latency("klaxon_archive_flush_seconds", "Time that one flush of the archive took.", prometheus.Labels{"sink": sink}, &a.FlushTime))
 	}
@@ -62,7 +66,7 @@ func (s *stats) registry() (*prometheus.Registry, error) {
 
 func (m metric) collector() prometheus.Collector {
 	if m.topics != nil {
-		return byTopic(m.name, m.help, m.labels, m.topics)
+		return topicSeries(m.name, m.help, m.labels, m.topics)
 	}
 	if m.counter != nil {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help, ConstLabels: m.labels}, func() float64 { return float64(m.counter.Load()) })
@@ -121,10 +125,20 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_log_suppressed_total", help: "Warnings and errors that were not written to the log by themselves, because they repeat; the log sums them up.", counter: &s.log.suppressed},
 		{name: "klaxon_log_messages_total", help: "Warnings and errors of the log, those included that repeat.", labels: prometheus.Labels{"level": "warn"}, counter: &s.log.warnings},
 		{name: "klaxon_log_messages_total", help: "Warnings and errors of the log, those included that repeat.", labels: prometheus.Labels{"level": "error"}, counter: &s.log.errors},
+		{name: "klaxon_detect_rule_waits_total", help: "Times that hits of a rule that was not loaded here were held back until it was.", counter: &de.RuleWaits},
+		{name: "klaxon_generation_loads_total", help: "Generations of rules, datasets, lists and databases that were loaded, the first included.", counter: &s.generation.Loads},
+		{name: "klaxon_generation_load_failures_total", help: "Times that changed files did not load and the generation before went on.", counter: &s.generation.Failures},
+		{name: "klaxon_generation_refused", help: "1 while the files on disk do not load and an older generation is in force, else 0.", gauge: &s.generation.Refused},
+		{name: "klaxon_generation_loaded_timestamp_seconds", help: "When the generation in force was loaded, Unix time.", gauge: &s.generation.Loaded, seconds: true},
+		{name: "klaxon_generation_changed_timestamp_seconds", help: "When files were last seen to have changed since the start, Unix time; 0 if never.", gauge: &s.generation.Changed, seconds: true},
 		{name: "klaxon_start_time_seconds", help: "When the process was ready, Unix time.", gauge: &s.start, seconds: true},
 	}
 	for sink, a := range s.archive {
 		out = append(out, archiveMetrics(prometheus.Labels{"sink": sink}, a)...)
+	}
+	for destination, held := range s.leases {
+		out = append(out, metric{name: "klaxon_deliver_leases", help: "1 while this process is the one that delivers to the destination.",
+			labels: prometheus.Labels{"destination": destination}, gauge: held})
 	}
 	for destination, d := range s.deliver {
 		l := prometheus.Labels{"destination": destination}
@@ -132,6 +146,8 @@ func (s *stats) metrics() []metric {
 			metric{name: "klaxon_deliver_delivered_total", help: "Messages that the destination took.", labels: l, counter: &d.Delivered},
 			metric{name: "klaxon_deliver_failures_total", help: "Tries that failed.", labels: l, counter: &d.Failures},
 			metric{name: "klaxon_deliver_parked_total", help: "Messages that the destination refused for good.", labels: l, counter: &d.Parked},
+			metric{name: "klaxon_deliver_breaker_open", help: "1 while the destination counts as down and is left alone, else 0.", labels: l, gauge: &d.BreakerOpen},
+			metric{name: "klaxon_deliver_breaks_total", help: "Times that the destination failed so often that it was left alone.", labels: l, counter: &d.Breaks},
 			metric{name: "klaxon_deliver_due_messages", help: "Messages that are due and not delivered; it counts to 100.", labels: l, gauge: &d.Waiting},
 			metric{name: "klaxon_deliver_last_delivery_timestamp_seconds", help: "When the destination last took a message, Unix time.", labels: l, gauge: &d.LastDelivery, seconds: true},
 		)

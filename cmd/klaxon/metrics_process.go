@@ -9,12 +9,12 @@ import (
 // parts is the metrics of what the process's parts know of themselves.
 func (s *stats) parts() []prometheus.Collector {
 	gauges := func(name, help, label string, read func() map[string]float64) prometheus.Collector {
-		return newSeries(name, help, prometheus.GaugeValue, nil, []string{label}, func() []sample { return samples(read()) })
+		return newSeries(name, help, prometheus.GaugeValue, nil, []string{label}, func() []sample { return asSamples(read()) })
 	}
 	info := func(name, help string, labels []string, read func() []string) prometheus.Collector {
 		return newSeries(name, help, prometheus.GaugeValue, nil, labels, func() []sample { return []sample{{1, read()}} })
 	}
-	g, b := &s.generation, readBuildInfo()
+	b := readBuildInfo()
 	return []prometheus.Collector{
 		gauges("klaxon_ready", "Whether a part of the process is ready: 1 or 0.", "part", s.state.gauges),
 		counts("klaxon_kafka_errors_total", "Errors that a loop met with Kafka; one that goes on counts every ten seconds.", "loop", &s.kafkaErrors),
@@ -25,12 +25,10 @@ func (s *stats) parts() []prometheus.Collector {
 		gauges("klaxon_outbox_oldest_timestamp_seconds", "When the oldest message that waits for a destination was written, Unix time; 0 for none.", "destination", s.store.oldest),
 		gauges("klaxon_disk_free_bytes", "Bytes that are free where a folder of klaxon's is.", "folder", s.disks.free),
 		gauges("klaxon_disk_size_bytes", "Size of the file system where a folder of klaxon's is.", "folder", s.disks.size),
-		info("klaxon_generation_info", "Always 1; the label is a hash of the datasets, rules and lists that are in use.", []string{"hash"}, func() []string { return []string{g.get().Hash} }),
-		gaugeOf("klaxon_generation_loaded_timestamp_seconds", "When the datasets, rules and lists that are in use were loaded, Unix time.", func() float64 { return unix(g.get().Loaded) }),
-		gaugeOf("klaxon_generation_failed_timestamp_seconds", "When datasets, rules or lists could not be reloaded for the last time, Unix time; 0 for never since the last success.", func() float64 { return unix(g.get().FailedAt) }),
-		gaugeOf("klaxon_generation_rules", "Rules that are in use.", func() float64 { return float64(g.get().Rules) }),
-		gaugeOf("klaxon_generation_datasets", "Datasets that are in use.", func() float64 { return float64(g.get().Datasets) }),
-		gaugeOf("klaxon_generation_lists", "Lists that are in use.", func() float64 { return float64(g.get().Lists) }),
+		info("klaxon_generation_info", "Always 1; the label is a hash of the datasets, rules and lists that are in use.", []string{"hash"}, func() []string { return []string{s.using().Hash} }),
+		gaugeOf("klaxon_generation_rules", "Rules that are in use.", func() float64 { return float64(s.using().Rules) }),
+		gaugeOf("klaxon_generation_datasets", "Datasets that are in use.", func() float64 { return float64(s.using().Datasets) }),
+		gaugeOf("klaxon_generation_lists", "Lists that are in use.", func() float64 { return float64(s.using().Lists) }),
 		info("klaxon_config_info", "Always 1; the label is a hash of the configuration file, which is empty where there is none.", []string{"hash"}, func() []string { return []string{s.config} }),
 		info("klaxon_build_info", "Always 1; the labels say what was built.", []string{"version", "revision", "goversion"}, func() []string { return []string{b.Version, b.Revision, b.Go} }),
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,8 +19,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables in the documents that tests compare")
-
 // fullRegistry is the metrics of a process that does everything and has met everything.
 func fullRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
@@ -29,6 +26,8 @@ func fullRegistry(t *testing.T) *prometheus.Registry {
 	s.archive["local"], s.deliver["webhook.x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
 	s.archive["local"].Lag.Store(map[string]int64{"logs": 1})
 	s.match.Lag.Store(map[string]int64{"logs": 1})
+	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
+	s.leases["webhook.x"] = &pipeline.Gauge{}
 	s.kafkaErrors.add("match")
 	s.storeErrors.add(storeApply)
 	s.state.set("match", "")
@@ -184,9 +183,7 @@ func TestMetricsOfParts(t *testing.T) {
 	s.state.set("match", "")
 	s.state.set("detect", "no answer")
 	at := time.UnixMilli(1_700_000_000_500)
-	s.generation.mu.Lock()
-	s.generation.now = Generation{Hash: "abc", Loaded: at, Rules: 3}
-	s.generation.mu.Unlock()
+	s.using = func() Generation { return Generation{Hash: "abc", Rules: 3} }
 	s.store.set(incidents.Tally{Open: map[alert.Severity]int64{1: 2, 2: 3}, Outbox: []incidents.Backlog{{Destination: "x", Waiting: 4, Parked: 1, Oldest: at}}})
 	s.match.OldestUncommitted.Store(at.UnixMilli())
 	reg, err := s.registry()

@@ -31,8 +31,11 @@ func (f *unitFlags) sources() sources {
 }
 
 // load compiles what the flags name; mistakes go to standard error.
-func (f *unitFlags) load(std streams) (*loaded, error) {
-	g, list := load(f.sources())
+func (f *unitFlags) load(std streams) (*loaded, error) { return loadOrPrint(f.sources(), std) }
+
+// loadOrPrint compiles a generation; mistakes go to standard error.
+func loadOrPrint(s sources, std streams) (*loaded, error) {
+	g, list := load(s)
 	if list.HasErrors() {
 		fmt.Fprintln(std.err, list)
 		return nil, errBroken

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/klaxonhq/klaxon/rules"
 )
@@ -55,7 +56,7 @@ func (c *checkCmd) Run(std streams) error {
 		g, list = loadedSet, append(list, more...)
 	}
 	if g != nil {
-		list = append(list, rules.Lint(g.Rules)...)
+		list = append(list, rules.Lint(g.Rules, time.Now(), endsSoon)...)
 	}
 	list.Sort()
 	if err := printDiagnostics(std.out, list, c.JSON); err != nil {

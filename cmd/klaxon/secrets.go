@@ -24,6 +24,9 @@ func (s *secrets) add(who, secret string) {
 	if len(secret) >= minSecret {
 		*s = append(*s, secret, base64.StdEncoding.EncodeToString([]byte(secret)))
 	}
+	if scheme, token, ok := strings.Cut(secret, " "); ok && len(token) >= minSecret && !strings.Contains(scheme, ":") { // as in Bearer and a token
+		*s = append(*s, token)
+	}
 	if who != "" {
 		*s = append(*s, base64.StdEncoding.EncodeToString([]byte(who+":"+secret)))
 	}

@@ -60,15 +60,16 @@ func (a *app) wireElasticsearch(c *ElasticsearchConfig) error {
 		if err := client.Check(ctx); err != nil {
 			return err
 		}
-		leftOut, err := client.Prepare(ctx, a.loaded.Schema.Fields())
+		leftOut, err := client.Prepare(ctx, a.loaded.get().Schema.Fields())
 		for _, what := range leftOut {
 			a.log.Info("Elasticsearch cannot do this, and the templates do without it", zap.String("what", what))
 		}
 		return err
 	}}
+	a.templates = templates
 	a.addSink(archiveSink{name: "elasticsearch", every: c.Every, documents: 5_000, prepare: templates.ensure,
 		open: func() (pipeline.ArchiveSink, error) { return client.NewSink(), nil }})
-	a.told = append(a.told, destination{incidents.Destination{Name: "elasticsearch", Types: []string{incidents.TypeAlert}, Shadow: true}, alertIndex{client, templates}})
+	a.told = append(a.told, destination{Destination: incidents.Destination{Name: "elasticsearch", Types: []string{incidents.TypeAlert}, Shadow: true}, notifier: alertIndex{client, templates}})
 	return nil
 }
 
@@ -77,6 +78,14 @@ type prepared struct {
 	mu   sync.Mutex
 	done bool
 	act  func(context.Context) error
+}
+
+// again has the act done once more, now or when ensure is called next.
+func (p *prepared) again(ctx context.Context) error {
+	p.mu.Lock()
+	p.done = false
+	p.mu.Unlock()
+	return p.ensure(ctx)
 }
 
 func (p *prepared) ensure(ctx context.Context) error {

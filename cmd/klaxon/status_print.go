@@ -81,11 +81,22 @@ func printDestinations(out io.Writer, s *statusReport) {
 		return
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nDESTINATION\tWAITING\tOLDEST\tPARKED\tDELIVERED\tLAST\tFAILURES")
+	fmt.Fprintln(w, "\nDESTINATION\tWAITING\tOLDEST\tPARKED\tDELIVERED\tLAST\tFAILURES\tSTATE")
 	for _, d := range s.Destinations {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%s\t%d\n", plain(d.Name), d.Waiting, age(s.Time, d.Oldest), d.Parked, d.Delivered, age(s.Time, d.LastDelivery), d.Failures)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%s\t%d\t%s\n", plain(d.Name), d.Waiting, age(s.Time, d.Oldest), d.Parked, d.Delivered, age(s.Time, d.LastDelivery), d.Failures, d.state())
 	}
 	w.Flush()
+}
+
+// state is whether this process delivers to it, and whether it counts as down.
+func (d destinationStatus) state() string {
+	switch {
+	case d.BreakerOpen:
+		return "DOWN"
+	case d.Held:
+		return "delivering"
+	}
+	return "another process's"
 }
 
 func printGeneration(w io.Writer, s *statusReport) {

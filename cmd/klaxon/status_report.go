@@ -43,7 +43,9 @@ type loopStatus struct {
 // destinationStatus is somebody who is told. Waiting, Parked and Oldest are the store's, the rest is this process's.
 type destinationStatus struct {
 	Name         string    `json:"name"`
-	Due          int64     `json:"due"` // counts to 100
+	Due          int64     `json:"due"`  // counts to 100
+	Held         bool      `json:"held"` // this is the process that delivers to it
+	BreakerOpen  bool      `json:"breaker_open"`
 	Waiting      int64     `json:"waiting"`
 	Parked       int64     `json:"parked"`
 	Oldest       time.Time `json:"oldest,omitzero"` // when the oldest that waits was written
@@ -71,7 +73,7 @@ const statusErrors = 20
 // ready is what /readyz says.
 func (a *app) ready() readiness {
 	stopping, parts := a.state.stopping(), a.state.get()
-	r := readiness{Ready: !stopping && len(unready(parts)) == 0, Stopping: stopping, Parts: parts, Generation: a.stats.generation.get()}
+	r := readiness{Ready: !stopping && len(unready(parts)) == 0, Stopping: stopping, Parts: parts, Notes: a.notes()}
 	for part, why := range parts {
 		parts[part] = a.hide.Replace(why)
 	}
@@ -98,9 +100,9 @@ func (a *app) summary() string {
 func (a *app) status() statusReport {
 	r := a.ready()
 	s := statusReport{Ready: r.Ready, Stopping: r.Stopping, Time: time.Now().UTC(), Version: readBuildInfo().Version, Started: fromMilli(a.stats.start.Load()), Roles: a.cfg.Roles, Parts: r.Parts,
-		ConfigHash: a.cfg.Hash, Generation: r.Generation, Loops: a.loopStatus(), Destinations: a.destinationStatus(), Memory: a.memoryStatus(), Disks: a.stats.disks.get(), Errors: a.lastErrors()}
-	if a.store != nil {
-		s.Store = &storeStatus{a.stats.store.name, a.stats.store.open(), a.stats.storeErrors.get()}
+		ConfigHash: a.cfg.Hash, Generation: a.using(), Loops: a.loopStatus(), Destinations: a.destinationStatus(), Memory: a.memoryStatus(), Disks: a.stats.disks.get(), Errors: a.lastErrors()}
+	if name := a.stats.store.getName(); name != "" {
+		s.Store = &storeStatus{name, a.stats.store.open(), a.stats.storeErrors.get()}
 	}
 	return s
 }
@@ -144,7 +146,7 @@ func (a *app) destinationStatus() []destinationStatus {
 	byName := map[string]destinationStatus{}
 	if a.has("deliver") {
 		for name, s := range a.stats.deliver {
-			byName[name] = destinationStatus{Name: name, Due: s.Waiting.Load(), Delivered: s.Delivered.Load(), Failures: s.Failures.Load(), LastDelivery: fromMilli(s.LastDelivery.Load())}
+			byName[name] = destinationStatus{Name: name, Due: s.Waiting.Load(), Held: a.stats.leases[name].Load() == 1, BreakerOpen: s.BreakerOpen.Load() == 1, Delivered: s.Delivered.Load(), Failures: s.Failures.Load(), LastDelivery: fromMilli(s.LastDelivery.Load())}
 		}
 	}
 	for _, b := range a.stats.store.get().Outbox {

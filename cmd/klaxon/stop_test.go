@@ -42,7 +42,7 @@ const teapotRecord = `{"event":{"action":"teapot"},"host":{"name":"kitchen"}}`
 type scene struct {
 	t      *testing.T
 	app    *app
-	log    *lines
+	log    *lineLog
 	client *kafka.Client
 	stop   context.CancelFunc
 	ended  chan error
@@ -161,7 +161,7 @@ func TestStoppingWithAWebhookThatHangs(t *testing.T) {
 	url, asked := hanging(t)
 	s := newScene(t, func(c *Config) {
 		c.Deliver.AlertsTopic = ""
-		c.Deliver.Webhooks = []WebhookConfig{{Name: "slow", URL: url, Secret: "x", Send: []string{"incident"}}}
+		c.Deliver.Webhooks = []WebhookConfig{{ReceiverConfig: ReceiverConfig{Name: "slow", Send: []string{"incident"}}, URL: url, Secret: "x"}}
 	})
 	s.start()
 	s.produce()
@@ -256,7 +256,7 @@ func TestStoppingWithADiskThatHangs(t *testing.T) {
 type child struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	log   *lines
+	log   *lineLog
 	ended chan error
 }
 
@@ -271,7 +271,7 @@ func startChild(t *testing.T, config string, env ...string) *child {
 
 func startFile(t *testing.T, file string, env ...string) *child {
 	t.Helper()
-	c := &child{t: t, cmd: exec.Command("klaxon", "run", "-c", file), log: &lines{}, ended: make(chan error, 1)}
+	c := &child{t: t, cmd: exec.Command("klaxon", "run", "-c", file), log: &lineLog{}, ended: make(chan error, 1)}
 	c.cmd.Env = append(os.Environ(), env...)
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {

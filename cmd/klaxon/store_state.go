@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 
 	"github.com/klaxonhq/klaxon/incidents"
@@ -13,6 +14,25 @@ type storeState struct {
 	mu    sync.Mutex
 	name  string // what the store is, without secrets
 	tally incidents.Tally
+}
+
+// setName says which store it is: a file, or the host and the name of a database.
+func (s *storeState) setName(c StoreConfig) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.name = c.Path
+	if c.Postgres != nil {
+		s.name = "PostgreSQL"
+		if u, err := url.Parse(c.Postgres.URL); err == nil {
+			s.name = "PostgreSQL at " + u.Host + u.Path
+		}
+	}
+}
+
+func (s *storeState) getName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.name
 }
 
 func (s *storeState) set(t incidents.Tally) {

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -17,67 +14,10 @@ import (
 	"github.com/klaxonhq/klaxon/ingest/kafka"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/klaxonhq/klaxon/sinks/alertstopic"
-	"github.com/klaxonhq/klaxon/sinks/webhook"
-	"github.com/segmentio/kafka-go/sasl"
-	saslplain "github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 	"go.uber.org/zap"
 )
 
 const hitShards = hit.Shards
-
-// kafkaConfig is how to reach the brokers.
-func kafkaConfig(c KafkaConfig, log *zap.Logger) (kafka.Config, error) {
-	out := kafka.Config{Brokers: c.Brokers, ClientID: "klaxon", Log: log}
-	if c.TLS != nil {
-		t, err := tlsConfig(c.TLS)
-		if err != nil {
-			return out, fmt.Errorf("kafka.tls: %w", err)
-		}
-		out.TLS = t
-	}
-	if c.SASL == nil {
-		return out, nil
-	}
-	m, err := mechanism(c.SASL)
-	if err != nil {
-		return out, fmt.Errorf("kafka.sasl: %w", err)
-	}
-	out.SASL = m
-	return out, nil
-}
-
-func mechanism(c *SASLConfig) (sasl.Mechanism, error) {
-	switch c.Mechanism {
-	case "SCRAM-SHA-256":
-		return scram.Mechanism(scram.SHA256, c.Username, c.Password)
-	case "SCRAM-SHA-512":
-		return scram.Mechanism(scram.SHA512, c.Username, c.Password)
-	}
-	return saslplain.Mechanism{Username: c.Username, Password: c.Password}, nil
-}
-
-func tlsConfig(c *TLSConfig) (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read ca_file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file %s holds no certificate in PEM form", c.CAFile)
-		}
-	}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the client certificate: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
-}
 
 // shardStore gives the book to the detect loop, which knows no incidents.
 type shardStore struct {
@@ -107,23 +47,28 @@ func (s shardStore) Apply(ctx context.Context, now time.Time, writes []pipeline.
 type destination struct {
 	incidents.Destination
 	notifier incidents.Notifier
+	rate     pipeline.Rate // 0: no bound
 }
 
 // wireDestinations makes the destinations that the configuration names.
 func (a *app) wireDestinations() error {
 	if t := a.cfg.Deliver.AlertsTopic; t != "" {
-		a.told = append(a.told, destination{incidents.Destination{Name: "alerts-topic", Types: []string{incidents.TypeAlert}, Shadow: true}, alertstopic.New(producer{a.client}, t)})
+		a.told = append(a.told, destination{Destination: incidents.Destination{Name: "alerts-topic", Types: []string{incidents.TypeAlert}, Shadow: true},
+			notifier: alertstopic.New(producer{a.client}, t)})
 	}
 	for _, w := range a.cfg.Deliver.Webhooks {
-		n, err := webhook.New(webhook.Config{URL: w.URL, Secret: w.Secret, Source: "klaxon"})
-		if err != nil {
+		if err := a.wireWebhook(w); err != nil {
 			return fmt.Errorf("deliver.webhooks: %s: %w", w.Name, err)
 		}
-		a.told = append(a.told, destination{incidents.Destination{Name: "webhook." + w.Name, Types: w.Send}, n})
+	}
+	for _, s := range a.cfg.Deliver.Slack {
+		if err := a.wireSlack(s); err != nil {
+			return fmt.Errorf("deliver.slack: %s: %w", s.Name, err)
+		}
 	}
 	for _, d := range a.told {
 		a.wake[d.Name] = make(chan struct{}, 1)
-		a.stats.deliver[d.Name] = &pipeline.DeliverStats{}
+		a.stats.deliver[d.Name], a.stats.leases[d.Name] = &pipeline.DeliverStats{}, &pipeline.Gauge{}
 	}
 	return nil
 }
@@ -166,10 +111,9 @@ func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
 	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: outbox{a.book, a.stats, a.hide}, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject },
-		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second}
+		Behind:  func(m incidents.Message, more int) incidents.Message { m.Behind = more; return m },
+		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second, Rate: d.rate}
 }
-
-func (a *app) runDeliver(ctx context.Context, d destination) { a.delivery(d).Run(ctx) }
 
 // flushDeliveries delivers what is due, as far as a moment allows: the rest waits in the outbox.
 func (a *app) flushDeliveries(ctx context.Context) {
@@ -205,11 +149,14 @@ func (a *app) keepBook(ctx context.Context) {
 
 func (a *app) openIncidents() int { return int(a.stats.store.open()) }
 
-// outboxEmpty says whether nothing waits to be delivered.
+// outboxEmpty says whether nothing waits that this process delivers.
 func (a *app) outboxEmpty() bool {
 	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
 	defer done()
 	for _, d := range a.told {
+		if a.stats.leases[d.Name].Load() == 0 {
+			continue
+		}
 		if due, err := a.book.Due(ctx, d.Name, time.Now(), 1); err != nil || len(due) > 0 {
 			return false
 		}

@@ -88,7 +88,7 @@ func pools(ctx context.Context, path string, ready func(context.Context, *sql.DB
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	return sqlstore.New(ctx, write, read)
+	return sqlstore.New(ctx, write, read, sqlstore.Options{View: sql.TxOptions{ReadOnly: true}})
 }
 
 // create makes the file, if there is none, before SQLite does, so that nobody else can ever read it; the files beside it take its

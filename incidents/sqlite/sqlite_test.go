@@ -19,5 +19,8 @@ func open(t testing.TB, path string) *sqlite.Store {
 }
 
 func TestSuite(t *testing.T) {
-	storetest.Suite(t, func(t *testing.T) incidents.Store { return open(t, filepath.Join(t.TempDir(), "klaxon.db")) })
+	storetest.Suite(t, func(t *testing.T) func() incidents.Store {
+		path := filepath.Join(t.TempDir(), "klaxon.db")
+		return func() incidents.Store { return open(t, path) }
+	})
 }

@@ -84,7 +84,9 @@ func (t *tx) Alerts(f incidents.AlertFilter) ([]alert.Alert, error) {
 	return list[alert.Alert](t, q)
 }
 
-const columns = `SELECT seq, id, destination, type, tenant, subject, revision, severity, time, body, state, created_at, attempts, next_at, cause, ref, done_at FROM outbox`
+const columns = `SELECT outbox.seq, id, outbox.destination, type, tenant, outbox.subject, COALESCE(threads.ref, ''), revision, severity, time, body, state,
+	created_at, attempts, next_at, cause, outbox.ref, done_at FROM outbox
+	LEFT JOIN threads ON threads.destination = outbox.destination AND threads.subject = outbox.subject`
 
 func (t *tx) Messages(f incidents.MessageFilter) ([]incidents.Message, error) {
 	q := query{text: columns}
@@ -92,13 +94,13 @@ func (t *tx) Messages(f incidents.MessageFilter) ([]incidents.Message, error) {
 		q.and("seq = ", f.Seq)
 	}
 	if f.Destination != "" {
-		q.and("destination = ", f.Destination)
+		q.and("outbox.destination = ", f.Destination)
 	}
 	if f.State != "" {
 		q.and("state = ", f.State)
 	}
 	if f.Subject != "" {
-		q.and("subject = ", f.Subject)
+		q.and("outbox.subject = ", f.Subject)
 	}
 	if f.After != 0 {
 		q.and("seq > ", f.After)
@@ -108,7 +110,7 @@ func (t *tx) Messages(f incidents.MessageFilter) ([]incidents.Message, error) {
 }
 
 func (t *tx) Due(destination string, now time.Time, limit int) ([]incidents.Message, error) {
-	return t.messages(columns+` WHERE destination = $1 AND state = 'waiting' AND next_at <= $2 AND NOT EXISTS (SELECT 1 FROM outbox earlier
+	return t.messages(columns+` WHERE outbox.destination = $1 AND state = 'waiting' AND next_at <= $2 AND NOT EXISTS (SELECT 1 FROM outbox earlier
 		WHERE earlier.destination = outbox.destination AND earlier.subject = outbox.subject AND earlier.state = 'waiting'
 		AND earlier.seq < outbox.seq AND earlier.next_at > $2) ORDER BY seq LIMIT $3`, []any{destination, millis(now), incidents.Rows(limit)})
 }
@@ -119,7 +121,7 @@ func (t *tx) messages(query string, args []any) (out []incidents.Message, err er
 		var body string
 		var severity int
 		var at, created, next, done int64
-		err := scan(&m.Seq, &m.ID, &m.Destination, &m.Type, &m.Tenant, &m.Subject, &m.Revision, &severity, &at, &body, &m.State,
+		err := scan(&m.Seq, &m.ID, &m.Destination, &m.Type, &m.Tenant, &m.Subject, &m.Thread, &m.Revision, &severity, &at, &body, &m.State,
 			&created, &m.Attempts, &next, &m.Cause, &m.Ref, &done)
 		m.Severity, m.Time, m.Created, m.Next, m.Done = alert.Severity(severity), instant(at), instant(created), instant(next), instant(done)
 		if body != "" {
@@ -165,6 +167,11 @@ func (t *tx) Checkpoint(shard int32, before int64) (at int64, state []byte, err 
 		return -1, nil, err
 	}
 	return at, state, nil
+}
+
+func (t *tx) Lease(name string) (l incidents.Lease, err error) {
+	_, err = t.row(`SELECT owner, turn FROM leases WHERE name = $1`, []any{name}, &l.Owner, &l.Turn)
+	return l, err
 }
 
 // query is a statement under construction.

@@ -1,5 +1,5 @@
 // Package sqlstore is the store of incidents in SQL that SQLite and PostgreSQL both understand. What differs between them, which is
-// how a database is opened and how its tables are made, is in incidents/sqlite.
+// how a database is opened and how its tables are made, is in incidents/sqlite and incidents/postgres.
 package sqlstore
 
 import (
@@ -7,20 +7,33 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/klaxonhq/klaxon/incidents"
 )
 
+// Options says how a database differs from the other one.
+type Options struct {
+	Update, View sql.TxOptions
+	// Timeout bounds every transaction, with its repetitions: a database that answers nothing must not hold its callers for ever.
+	// 0: only the caller's context does.
+	Timeout time.Duration
+	// Again says whether a transaction that failed so left nothing behind and may be tried again; nil: none is.
+	Again func(error) bool
+}
+
 // Store is an incidents.Store upon a database.
 type Store struct {
 	write, read *sql.DB
+	options     Options
 	hot         map[string]*sql.Stmt // of write
 }
 
 // New makes a store upon two pools of connections, which may be the same, and which it closes. Writing transactions exclude each
 // other by row locks, or because there is one connection.
-func New(ctx context.Context, write, read *sql.DB) (*Store, error) {
-	s := &Store{write: write, read: read, hot: map[string]*sql.Stmt{}}
+func New(ctx context.Context, write, read *sql.DB, o Options) (*Store, error) {
+	s := &Store{write: write, read: read, options: o, hot: map[string]*sql.Stmt{}}
 	for _, query := range hot() {
 		prepared, err := write.PrepareContext(ctx, query)
 		if err != nil {
@@ -46,11 +59,18 @@ func (s *Store) Close() error {
 // Claim is one statement in a transaction of its own: it waits for a transaction that holds the shard, and every later one with the
 // old epoch finds no row.
 func (s *Store) Claim(ctx context.Context, shard int32, topicID string) (incidents.ShardState, error) {
+	ctx, done := s.bounded(ctx)
+	defer done()
 	var st incidents.ShardState
-	err := s.write.QueryRowContext(ctx, `INSERT INTO shards (shard, epoch, next, topic_id, updated_at) VALUES ($1, 1, -1, $2, 0)
-		ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1 RETURNING epoch, next, topic_id`, shard, topicID).Scan(&st.Epoch, &st.Next, &st.TopicID)
+	err := s.again(ctx, func() error {
+		return s.in(ctx, s.write, &s.options.Update, nil, func(t *tx) error {
+			_, err := t.row(`INSERT INTO shards (shard, epoch, next, topic_id, updated_at) VALUES ($1, 1, -1, $2, 0)
+				ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1 RETURNING epoch, next, topic_id`, []any{shard, topicID}, &st.Epoch, &st.Next, &st.TopicID)
+			return err
+		})
+	})
 	if err != nil {
-		return st, fmt.Errorf("cannot write to the store: %w", err)
+		return st, err
 	}
 	err = s.write.QueryRowContext(ctx, `SELECT at, memory FROM checkpoints WHERE shard = $1 AND topic_id = $2 ORDER BY at DESC LIMIT 1`, shard, st.TopicID).
 		Scan(&st.CheckpointAt, &st.Checkpoint)
@@ -62,12 +82,48 @@ func (s *Store) Claim(ctx context.Context, shard int32, topicID string) (inciden
 
 // Update calls f in a transaction that may write.
 func (s *Store) Update(ctx context.Context, f func(incidents.Tx) error) error {
-	return s.in(ctx, s.write, nil, s.hot, func(t *tx) error { return f(t) })
+	ctx, done := s.bounded(ctx)
+	defer done()
+	return s.again(ctx, func() error {
+		return s.in(ctx, s.write, &s.options.Update, s.hot, func(t *tx) error { return f(t) })
+	})
 }
 
 // View calls f in a transaction that may not.
 func (s *Store) View(ctx context.Context, f func(incidents.View) error) error {
-	return s.in(ctx, s.read, &sql.TxOptions{ReadOnly: true}, nil, func(t *tx) error { return f(t) })
+	ctx, done := s.bounded(ctx)
+	defer done()
+	return s.in(ctx, s.read, &s.options.View, nil, func(t *tx) error { return f(t) })
+}
+
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.options.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.options.Timeout)
+}
+
+// Bounds of trying a transaction again.
+const (
+	tries      = 5
+	firstPause = 5 * time.Millisecond
+)
+
+// again repeats what may be repeated, after pauses that differ: two that were in each other's way must not meet again at once.
+func (s *Store) again(ctx context.Context, act func() error) error {
+	for try := 1; ; try++ {
+		err := act()
+		if err == nil || try == tries || s.options.Again == nil || !s.options.Again(err) {
+			return err
+		}
+		t := time.NewTimer(firstPause<<try/2 + rand.N(firstPause<<try))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
 }
 
 func (s *Store) in(ctx context.Context, db *sql.DB, o *sql.TxOptions, hot map[string]*sql.Stmt, f func(*tx) error) error {

@@ -75,3 +75,7 @@ func (t *failingTx) PutMessage(m *incidents.Message) (bool, error) {
 	ok, err := t.Tx.PutMessage(m)
 	return ok, t.fail(err)
 }
+
+func (t *failingTx) PutThread(destination, subject, ref string, now time.Time) error {
+	return t.fail(t.Tx.PutThread(destination, subject, ref, now))
+}

@@ -13,20 +13,25 @@ import (
 	"github.com/klaxonhq/klaxon/incidents"
 )
 
-// Suite runs the contract. Open returns a new, empty store each time; the suite closes it.
-func Suite(t *testing.T, open func(t *testing.T) incidents.Store) {
+// Place makes room for one new, empty store, and returns what opens it: called again, as another process would. The suite closes what it
+// opened.
+type Place func(t *testing.T) (open func() incidents.Store)
+
+// Suite runs the contract.
+func Suite(t *testing.T, place Place) {
 	for _, group := range []struct {
 		name  string
 		tests []test
 	}{
 		{"shards", shardTests()}, {"alerts", alertTests()}, {"folding", foldingTests()}, {"people", peopleTests()},
 		{"outbox", outboxTests()}, {"filters", filterTests()}, {"concurrency", concurrencyTests()},
+		{"threads", threadTests()}, {"leases", leaseTests()}, {"processes", processTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, one := range group.tests {
 				t.Run(one.name, func(t *testing.T) {
 					t.Parallel()
-					one.run(newFixture(t, open))
+					one.run(newFixture(t, place))
 				})
 			}
 		})
@@ -59,28 +64,37 @@ const topicID = "topic-1"
 // fixture is a book upon a store of its own, and a clock that moves by hand.
 type fixture struct {
 	*testing.T
-	open  func(t *testing.T) incidents.Store
+	place Place
+	open  func() incidents.Store
 	store incidents.Store
 	book  *incidents.Book
 	now   time.Time
 	next  int64 // offset of shard 0
 }
 
-func newFixture(t *testing.T, open func(t *testing.T) incidents.Store) *fixture {
+func newFixture(t *testing.T, place Place) *fixture {
 	t.Helper()
-	store := open(t)
-	t.Cleanup(func() {
+	f := &fixture{T: t, place: place, open: place(t), now: start()}
+	f.store, f.book = f.process()
+	return f
+}
+
+// process opens the store as another process would.
+func (f *fixture) process() (incidents.Store, *incidents.Book) {
+	f.Helper()
+	store := f.open()
+	f.Cleanup(func() {
 		if err := store.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			f.Errorf("close: %v", err)
 		}
 	})
-	return &fixture{T: t, open: open, store: store, book: incidents.NewBook(store, incidents.Policy{Destinations: destinations()}), now: start()}
+	return store, incidents.NewBook(store, incidents.Policy{Destinations: destinations()})
 }
 
 func start() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
 // another is a fixture with a store of its own, as empty as this one was.
-func (f *fixture) another() *fixture { return newFixture(f.T, f.open) }
+func (f *fixture) another() *fixture { return newFixture(f.T, f.place) }
 
 func (f *fixture) ctx() context.Context { return f.T.Context() }
 

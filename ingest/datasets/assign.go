@@ -1,13 +1,13 @@
 package datasets
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/event/ecs"
 	"github.com/klaxonhq/klaxon/internal/diag"
-	"github.com/klaxonhq/klaxon/internal/lists"
 )
 
 // assignSpec is one `field: value` of set, default or else.
@@ -16,23 +16,14 @@ type assignSpec struct {
 	value valueSpec
 }
 
-// valueSpec is one of: constants, a copy of the first present field, a look-up, or cases.
+// valueSpec is one of: constants, a copy of the first present field or of a last value, a look-up, or cases.
 type valueSpec struct {
 	node   diag.Node
 	consts []string
 	copies []nameAt
+	last   bool // of the one field that is copied, only the last value
 	lookup *lookupSpec
 	cases  []caseSpec
-}
-
-type lookupSpec struct {
-	key    nameAt
-	list   nameAt // a list by its name
-	is     string // where the key is in the list
-	table  map[string]string
-	other  string // where the key is in neither
-	nodes  []diag.Node
-	values []string
 }
 
 type caseSpec struct {
@@ -60,7 +51,7 @@ func readValue(n diag.Node, cases bool) valueSpec {
 	v := valueSpec{node: n}
 	if !n.IsMap() {
 		if v.consts = n.Texts(); len(v.consts) == 0 {
-			n.Errorf("sets nothing").Hint("write a value, a list, or one of copy, lookup, case")
+			n.Errorf("sets nothing").Hint("write a value, a list, or one of copy, last, lookup, case")
 		}
 		return v
 	}
@@ -70,6 +61,8 @@ func readValue(n diag.Node, cases bool) valueSpec {
 		for _, c := range m.Get("copy").OneOrMany() {
 			v.copies = append(v.copies, nameOf(c))
 		}
+	case m.Has("last"):
+		v.copies, v.last = []nameAt{nameOf(m.Get("last"))}, true
 	case m.Has("lookup"):
 		v.lookup = readLookup(m.Get("lookup"))
 	case m.Has("case") && cases:
@@ -87,42 +80,10 @@ func readValue(n diag.Node, cases bool) valueSpec {
 			}
 		}
 	default:
-		n.Errorf("must be a value, a list, or one of copy, lookup, case")
+		n.Errorf("must be a value, a list, or one of copy, last, lookup, case")
 	}
 	m.Done()
 	return v
-}
-
-func readLookup(n diag.Node) *lookupSpec {
-	s := &lookupSpec{}
-	m, ok := n.Map()
-	if !ok {
-		return s
-	}
-	s.key = nameOf(m.Need("key"))
-	s.list = nameOf(m.Get("list"))
-	is, other := m.Get("is"), m.Get("else")
-	s.is, s.other = is.Text(), other.Text()
-	for _, n := range []diag.Node{is, other} {
-		if n.Exists() {
-			s.nodes, s.values = append(s.nodes, n), append(s.values, n.Text())
-		}
-	}
-	if t := m.Get("table"); t.Exists() {
-		if rows, ok := t.Map(); ok {
-			s.table = map[string]string{}
-			for _, p := range rows.Pairs() {
-				rows.Get(p.Key)
-				s.table[p.Key] = p.Value.Text()
-				s.nodes, s.values = append(s.nodes, p.Value), append(s.values, p.Value.Text())
-			}
-		}
-	}
-	if (s.table == nil) == (s.list.name == "") || (s.is == "") != (s.list.name == "") {
-		n.Errorf("needs either a table, or a list with `is`")
-	}
-	m.Done()
-	return s
 }
 
 // names calls f for every field that the value reads.
@@ -148,16 +109,9 @@ type assign struct {
 type value struct {
 	consts []string
 	copies []event.FieldID
+	last   bool // of the field's values only the last is copied
 	lookup *lookup
 	cases  []choice
-}
-
-type lookup struct {
-	key   event.FieldID
-	table map[string]string
-	list  *lists.List
-	is    string
-	other string
 }
 
 type choice struct {
@@ -178,7 +132,7 @@ func (c *compiler) assigns(specs []assignSpec, missing bool) []assign {
 }
 
 func (c *compiler) value(to event.FieldID, s valueSpec) value {
-	v := value{consts: s.consts}
+	v := value{consts: s.consts, last: s.last}
 	for i, text := range s.consts {
 		node := s.node
 		if node.IsSeq() {
@@ -198,21 +152,6 @@ func (c *compiler) value(to event.FieldID, s valueSpec) value {
 		v.cases = append(v.cases, choice{c.condition(k.when), c.value(to, k.is)})
 	}
 	return v
-}
-
-func (c *compiler) lookup(to event.FieldID, s *lookupSpec) *lookup {
-	l := &lookup{key: c.source(s.key), table: s.table, is: s.is, other: s.other}
-	for i, text := range s.values {
-		c.constant(to, text, s.nodes[i])
-	}
-	if s.list.name == "" {
-		return l
-	}
-	var ok bool
-	if l.list, ok = c.opts.Lists.Get(s.list.name); !ok {
-		s.list.node.Errorf("there is no list %q", s.list.name).Hint("%s", diag.DidYouMean(s.list.name, c.opts.Lists.Names()))
-	}
-	return l
 }
 
 // constant reports a constant that the field's type, or ECS, does not allow.
@@ -253,6 +192,8 @@ func (v *value) apply(e *event.Event, to event.FieldID) {
 				e.Add(to, text)
 			}
 		}
+	case v.last:
+		v.copyLast(e, to)
 	case len(v.copies) > 0:
 		v.copyFirst(e, to)
 	case v.lookup != nil:
@@ -297,13 +238,39 @@ func (v *value) copyFirst(e *event.Event, to event.FieldID) {
 	}
 }
 
+// copyLast copies the last value of a field, if it converts.
+func (v *value) copyLast(e *event.Event, to event.FieldID) {
+	x := e.First(v.copies[0])
+	if x == nil {
+		return
+	}
+	for next := e.Next(x); next != nil; next = e.Next(x) {
+		x = next
+	}
+	last := *x
+	switch {
+	case e.Schema().Type(to) == event.IP:
+		if a, ok := addrOf(&last); ok {
+			e.Clear(to)
+			e.AddAddr(to, a)
+		}
+	case convertible(e, to, &last):
+		e.Clear(to)
+		e.AddCopy(to, &last)
+	}
+}
+
+func addrOf(v *event.Value) (netip.Addr, bool) {
+	if v.Kind() == event.Addr {
+		return v.Addr(), true
+	}
+	return event.ParseAddr(v.Text())
+}
+
 // copyAddrs is copyFirst for addresses; it answers whether there was any.
 func copyAddrs(e *event.Event, to, from event.FieldID) (copied bool) {
 	for v := e.First(from); v != nil; v = e.Next(v) {
-		a, ok := v.Addr(), v.Kind() == event.Addr
-		if !ok {
-			a, ok = event.ParseAddr(v.Text())
-		}
+		a, ok := addrOf(v)
 		if !ok {
 			continue
 		}
@@ -345,18 +312,4 @@ func isNumber(s string) bool {
 		}
 	}
 	return true
-}
-
-// find is what a value stands for, or "".
-func (l *lookup) find(key *event.Value) string {
-	if l.list == nil {
-		if text, ok := l.table[key.Text()]; ok {
-			return text
-		}
-		return l.other
-	}
-	if l.list.HasText(key.Text()) || key.Kind() == event.Addr && l.list.HasAddr(key.Addr()) {
-		return l.is
-	}
-	return l.other
 }

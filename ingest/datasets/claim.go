@@ -2,11 +2,13 @@ package datasets
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/klaxonhq/klaxon/ingest/decode"
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/glob"
 )
 
 // claimSpec is what a unit says about the records that are its own.
@@ -20,6 +22,7 @@ type claimSpec struct {
 	src      nameAt
 	any      string // "json" or "text": what nobody else claims
 	anyAt    diag.Node
+	share    diag.Node // `programs`: what other datasets claim by program is theirs, in these topics and under these headers too
 }
 
 type headerSpec struct {
@@ -54,6 +57,8 @@ func (u *Unit) readClaim(n diag.Node) {
 		}
 	}
 	u.readShape(m.Get("shape"))
+	u.claim.share = m.Get("share")
+	u.claim.share.OneOf("programs")
 	m.Done()
 }
 
@@ -96,6 +101,7 @@ func compilePattern(n diag.Node) *decode.Pattern {
 // claims answers whose a record is. Header beats topic beats shape.
 type claims struct {
 	headers  []headerClaim
+	told     []topicClaim // what the configuration says, before topics
 	topics   []topicClaim
 	programs map[string]*Dataset
 	keys     map[string]uint64 // by member of a document's root: its bit
@@ -158,24 +164,41 @@ func tie(at nameAt, what string, other *Dataset) {
 	at.node.Errorf("%s is claimed by the dataset %s too", what, other.Name).Hint("let one of them claim something more exact")
 }
 
+// tell makes topics those of datasets, whatever datasets claim themselves.
+func (c *claims) tell(topics map[string]string, byName map[string]*Dataset) {
+	for _, name := range slices.Sorted(maps.Keys(topics)) {
+		if d := byName[topics[name]]; d != nil {
+			c.told = append(c.told, newTopicClaim(nameAt{name: name}, d))
+		}
+	}
+	slices.SortStableFunc(c.told, byRank)
+}
+
+func newTopicClaim(t nameAt, d *Dataset) topicClaim {
+	return topicClaim{glob: t.name, at: t, d: d, exact: !glob.Is(t.name), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
+}
+
+// byRank puts what is more exact first.
+func byRank(a, b topicClaim) int {
+	if a.exact != b.exact {
+		if a.exact {
+			return -1
+		}
+		return 1
+	}
+	return b.bytes - a.bytes
+}
+
 func (c *claims) addTopic(t nameAt, d *Dataset) {
-	n := topicClaim{glob: t.name, at: t, d: d, exact: !strings.ContainsAny(t.name, "*?"), bytes: len(t.name) - strings.Count(t.name, "*") - strings.Count(t.name, "?")}
+	n := newTopicClaim(t, d)
 	for _, o := range c.topics {
-		if o.d != d && o.exact == n.exact && o.bytes == n.bytes && globsMeet(o.glob, n.glob) {
+		if o.d != d && o.exact == n.exact && o.bytes == n.bytes && glob.Meet(o.glob, n.glob) {
 			t.node.Errorf("the topics %s may be claimed by the dataset %s too, as %s", t.name, o.d.Name, o.glob).Hint("let one of them be longer, or name a topic without *")
 			return
 		}
 	}
 	c.topics = append(c.topics, n)
-	slices.SortStableFunc(c.topics, func(a, b topicClaim) int {
-		if a.exact != b.exact {
-			if a.exact {
-				return -1
-			}
-			return 1
-		}
-		return b.bytes - a.bytes
-	})
+	slices.SortStableFunc(c.topics, byRank)
 }
 
 func (c *claims) addShape(u *Unit, d *Dataset) {
@@ -223,9 +246,11 @@ func onlyOne(have, d *Dataset, u *Unit) *Dataset {
 
 // topic is the dataset that claims a topic, or nil.
 func (c *claims) topic(name string) *Dataset {
-	for i := range c.topics {
-		if globMatch(c.topics[i].glob, name) {
-			return c.topics[i].d
+	for _, claims := range [][]topicClaim{c.told, c.topics} {
+		for i := range claims {
+			if glob.Match(claims[i].glob, name) {
+				return claims[i].d
+			}
 		}
 	}
 	return nil
@@ -295,53 +320,4 @@ func (c *claims) line(m *decode.Match, s string) *Dataset {
 		}
 	}
 	return nil
-}
-
-// globMatch matches a name against a glob: `*` is any run of characters, `?` any one byte.
-func globMatch(glob, name string) bool {
-	star, from := -1, 0
-	g, n := 0, 0
-	for n < len(name) {
-		switch {
-		case g < len(glob) && glob[g] == '*':
-			star, from = g, n
-			g++
-		case g < len(glob) && (glob[g] == '?' || glob[g] == name[n]):
-			g++
-			n++
-		case star >= 0:
-			from++
-			g, n = star+1, from
-		default:
-			return false
-		}
-	}
-	for g < len(glob) && glob[g] == '*' {
-		g++
-	}
-	return g == len(glob)
-}
-
-// globsMeet says whether some name fits both globs.
-func globsMeet(a, b string) bool {
-	seen := make(map[[2]int]bool)
-	var meet func(i, j int) bool
-	meet = func(i, j int) bool {
-		if seen[[2]int{i, j}] {
-			return false
-		}
-		seen[[2]int{i, j}] = true
-		switch {
-		case i == len(a) && j == len(b):
-			return true
-		case i < len(a) && a[i] == '*':
-			return meet(i+1, j) || j < len(b) && meet(i, j+1)
-		case j < len(b) && b[j] == '*':
-			return meet(i, j+1) || i < len(a) && meet(i+1, j)
-		case i < len(a) && j < len(b) && (a[i] == b[j] || a[i] == '?' || b[j] == '?'):
-			return meet(i+1, j+1)
-		}
-		return false
-	}
-	return meet(0, 0)
 }

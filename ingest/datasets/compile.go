@@ -24,6 +24,9 @@ type Options struct {
 	Compile func(src string, s *event.Schema) (Condition, diag.List)
 	// Lists is the lists that `lookup` may name; nil: none.
 	Lists *lists.Registry
+	// Topics says whose topics are, by their names or patterns of them, before anything that datasets claim by topic themselves. Of
+	// several the one without * or ? wins, then the longer one. Names of datasets that do not exist claim nothing.
+	Topics map[string]string
 }
 
 // Extend adds the base fields and those of every unit to a schema. Fields on whose type two units disagree are reported.
@@ -197,7 +200,10 @@ type compiler struct {
 func compileUnit(u *Unit, opts Options) *Dataset {
 	c := &compiler{u: u, opts: opts, scratch: map[string]bool{}}
 	u.names(func(nameAt) {}, func(n nameAt) { c.scratch[n.name] = true })
-	d := &Dataset{Name: u.name, JSON: u.json, Syslog: u.unwrap.syslog, Docker: u.unwrap.docker, eachKey: u.unwrap.each, schema: opts.Schema}
+	d := &Dataset{Name: u.name, JSON: u.json, Syslog: u.unwrap.syslog, Docker: u.unwrap.docker, Shares: u.claim.share.Exists(), eachKey: u.unwrap.each, schema: opts.Schema}
+	if d.Shares && !d.Syslog {
+		u.claim.share.Errorf("needs unwrap: [syslog], which is what names the program")
+	}
 	for _, f := range u.declared {
 		if c.opts.Schema.ID(f.name) == 0 {
 			f.node.Errorf("the schema lacks the field %s", f.name)
@@ -228,7 +234,7 @@ func compileUnit(u *Unit, opts Options) *Dataset {
 // target is the id of a field that the unit writes.
 func (c *compiler) target(n nameAt) event.FieldID {
 	switch n.name {
-	case event.FieldEventID, event.FieldBad, event.FieldOriginal, event.FieldDataset, FieldBase64, FieldClaimed, FieldRepeated, FieldKeep:
+	case event.FieldEventID, event.FieldBad, event.FieldOriginal, event.FieldDataset, FieldBase64, FieldClaimed, FieldRepeated, FieldKeep, FieldDatabases:
 		n.node.ErrorfAt(n.offset, "%s is set by klaxon itself", n.name)
 		return 0
 	}

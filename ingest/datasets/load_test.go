@@ -56,6 +56,7 @@ func load(t testing.TB, files ...map[string]string) (*Set, diag.List) {
 		t.Fatal(err)
 	}
 	registry.Add(roles)
+	registry.LoadInto(fstest.MapFS{"assets.csv": {Data: []byte("address,owner,port,kind\n10.0.0.0/8,platform,22,web\n10.1.0.0/16,data,,network\n10.1.2.3,db,5432,database\nalice,people,0x16,wob\n")}}, &list)
 	set, problems := Compile(units, Options{Schema: s, Compile: stub, Lists: registry})
 	return set, append(list, problems...)
 }
@@ -80,8 +81,14 @@ func TestMistakesHavePlaces(t *testing.T) {
 		"case without when":    {"dataset: a\nparse: json\nset: {event.outcome: {case: [{is: success}, {is: failure}]}}", "has no when"},
 		"own field":            {"dataset: a\nparse: json\nset: {klaxon.id: x}", "klaxon.id is set by klaxon itself"},
 		"list":                 {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: rolls, is: x}}}", `there is no list "rolls" (did you mean roles?)`},
-		"lookup of nothing":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name}}}", "needs either a table, or a list with `is`"},
-		"a list without is":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: roles}}}", "needs either a table, or a list with `is`"},
+		"lookup of nothing":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name}}}", "needs a table, or a list with `is` or with `column`"},
+		"a list without is":    {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: roles}}}", "needs a table, or a list with `is` or with `column`"},
+		"is and a column":      {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: assets, is: x, column: owner}}}", "needs a table, or a list with `is` or with `column`"},
+		"a table and a column": {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, table: {a: b}, column: owner}}}", "needs a table, or a list with `is` or with `column`"},
+		"no such column":       {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: assets, column: ownr}}}", `u.yaml:3:67: set.user.roles.lookup.column: the list assets has no column "ownr" (did you mean owner?)`},
+		"a set has no columns": {"dataset: a\nparse: json\nset: {user.roles: {lookup: {key: user.name, list: roles, column: owner}}}", `the list roles has no column "owner" (a list with columns is a file lists/roles.csv)`},
+		"a column's type":      {"dataset: a\nparse: json\nset: {source.port: {lookup: {key: source.ip, list: assets, column: port}}}", `"0x16", which the list assets has for alice, is no long, which source.port is`},
+		"a column and ECS":     {"dataset: a\nparse: json\nset: {event.category: {lookup: {key: source.ip, list: assets, column: kind}}}", `"wob", which the list assets has for alice, is not allowed in event.category by ECS`},
 		"rest and vendor":      {"dataset: a\nparse: json\nvendor: v\nrest: r", "cannot stand beside vendor"},
 		"map without json":     {"dataset: a\nparse: [{pattern: '<message:rest>'}]\nmap: {message: m}", "is for JSON only"},
 		"step":                 {"dataset: a\nparse: [{from: message}]", "must have a pattern, patterns, or by with cases"},
@@ -188,23 +195,6 @@ func TestHeaderBeatsTopicBeatsShape(t *testing.T) {
 	}
 }
 
-func TestGlobs(t *testing.T) {
-	for _, c := range []struct {
-		glob, name string
-		fits       bool
-	}{{"a*", "a", true}, {"a*", "ba", false}, {"*a", "ba", true}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "axxcyyb", false}, {"a", "a", true}, {"", "", true}, {"*", "", true}} {
-		if globMatch(c.glob, c.name) != c.fits {
-			t.Errorf("%s on %s", c.glob, c.name)
-		}
-		if c.fits && !globsMeet(c.glob, c.name) {
-			t.Errorf("%s and %s meet", c.glob, c.name)
-		}
-	}
-	if globsMeet("a*b", "a*c") || !globsMeet("a*", "*b") || !globsMeet("a?", "?b") {
-		t.Error("globs that meet")
-	}
-}
-
 func TestReplace(t *testing.T) {
 	one := "dataset: a\ntitle: one\nparse: json" + tests
 	set, list := load(t, map[string]string{"a.yaml": one}, map[string]string{"mine.yaml": "replace: true\n" + strings.Replace(one, "one", "two", 1)})
@@ -287,6 +277,74 @@ set:
 	}
 }
 
+func TestLast(t *testing.T) {
+	set, list := load(t, map[string]string{"a.yaml": `
+dataset: a
+vendor: v
+parse: json
+set:
+  source.ip: {last: v.ips}
+  user.name: {last: v.names}
+  user.roles: {last: user.roles}
+  source.port: {last: v.names}
+map: {user.roles: roles, user.id: ids}
+` + tests})
+	if list.HasErrors() {
+		t.Fatal(list)
+	}
+	e := event.New(set.Schema())
+	d := set.Get("a")
+	for line, want := range map[string]string{
+		`{"ips":["10.0.0.1","203.0.113.9"],"names":["a","b"],"roles":["x","y"]}`: "203.0.113.9 b y ",
+		`{"ips":"::1","names":"22"}`:                "::1 22  22",
+		`{"ips":["10.0.0.1","nowhere"],"names":[]}`: "   ",
+		`{}`: "   ",
+	} {
+		e.Reset(set.Schema())
+		if err := d.ParseJSON(e, []byte(line)); err != nil || !d.Parse(&Reader{}, e, line) {
+			t.Fatal(line, err)
+		}
+		f := func(name string) string { return e.Text(set.Schema().ID(name)) }
+		if got := f("source.ip") + " " + f("user.name") + " " + f("user.roles") + " " + f("source.port"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestLookupInColumns: the row of the narrowest network, of an address in a field of texts too; an empty cell is nothing.
+func TestLookupInColumns(t *testing.T) {
+	set, list := load(t, map[string]string{"a.yaml": `
+dataset: a
+parse: [{pattern: '<source.ip:ip> <source.address:word> <user.name:rest>'}]
+set:
+  organization.name: {lookup: {key: source.ip, list: assets, column: owner, else: nobody}}
+  service.name: {lookup: {key: source.ip, list: assets, column: port}}
+  host.name: {lookup: {key: source.address, list: assets, column: owner}}
+  user.roles: {lookup: {key: user.name, list: assets, column: owner}}
+` + tests})
+	if list.HasErrors() {
+		t.Fatal(list)
+	}
+	var r Reader
+	e := event.New(set.Schema())
+	for line, want := range map[string]string{
+		"10.9.9.9 10.1.9.9 alice": "platform|22|data|people", "10.1.9.9 here bob": "data|||", "10.1.2.3 ::ffff:10.1.2.3 -": "db|5432|db|", "192.0.2.1 192.0.2.1 x": "nobody|||",
+	} {
+		e.Reset(set.Schema())
+		if !set.Get("a").Parse(&r, e, line) {
+			t.Fatal(line)
+		}
+		f := func(name string) string { return e.Text(set.Schema().ID(name)) }
+		if got := f("organization.name") + "|" + f("service.name") + "|" + f("host.name") + "|" + f("user.roles"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	line := "10.1.2.3 10.1.2.3 alice"
+	if n := testing.AllocsPerRun(100, func() { e.Reset(set.Schema()); set.Get("a").Parse(&r, e, line) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("dataset: text\nclaim: {shape: text}\nunwrap: [syslog, docker]\nparse:\n  - pattern: '<message:rest>'\ntests:\n  - {line: x, claim: true, expect: {message: x}}\n"))
 	f.Add([]byte("dataset: a\nvendor: v\nunwrap: {each: R}\nparse: json\nmap: {user.name: [u, v.u], '@timestamp': t}\nset: {event.outcome: {case: [{when: has(v.x), is: failure}, {is: success}]}, user.id: {copy: [v.id, user.name]}}\n"))
@@ -324,4 +382,28 @@ func FuzzLoad(f *testing.F) {
 			e.AppendDocument(nil)
 		}
 	})
+}
+
+func TestTopicsThatAreToldBeatClaimsOfTopics(t *testing.T) {
+	var list diag.List
+	units := LoadFiles([]fs.FS{fstest.MapFS{"u.yaml": &fstest.MapFile{Data: []byte("dataset: a\nparse: json\nclaim: {topic: ['logs.*', logs.a]}" + tests + "---\ndataset: b\nparse: json" + tests + "---\ndataset: c\nparse: json" + tests)}}}, &list)
+	s, err := event.NewSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems := Extend(s, units)
+	list = append(list, problems...)
+	set, problems := Compile(units, Options{Schema: s, Compile: stub, Topics: map[string]string{"logs.a": "b", "web*": "b", "web.x*": "c", "web.y": "c", "nobody": "missing"}})
+	if list = append(list, problems...); list.HasErrors() {
+		t.Fatal(list)
+	}
+	for topic, want := range map[string]string{"logs.a": "b", "logs.b": "a", "web": "b", "web.xy": "c", "web.y": "c", "web.yy": "b", "nobody": "", "other": ""} {
+		got := ""
+		if d := set.ByTopic(topic); d != nil {
+			got = d.Name
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", topic, got, want)
+		}
+	}
 }

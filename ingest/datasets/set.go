@@ -29,6 +29,8 @@ type Info struct {
 	Topics      []string `json:"topics,omitempty"`
 	Headers     []string `json:"headers,omitempty"`
 	Programs    []string `json:"programs,omitempty"`
+	// Vendor is the prefix below which any path of a document can be named; "" for none.
+	Vendor string `json:"vendor,omitempty"`
 	// Fields is what the dataset fills, in order, without scratch fields and without what every event has.
 	Fields []string `json:"fields"`
 	Tests  int      `json:"tests"`
@@ -50,6 +52,7 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 		s.info = append(s.info, u.info())
 		u.flush(&list)
 	}
+	s.claims.tell(opts.Topics, s.byName)
 	if list.HasErrors() {
 		return nil, list
 	}
@@ -57,7 +60,7 @@ func Compile(units []*Unit, opts Options) (*Set, diag.List) {
 }
 
 func (u *Unit) info() Info {
-	i := Info{Name: u.name, Title: u.title, Description: u.description, File: u.file, JSON: u.json, Tests: len(u.tests)}
+	i := Info{Name: u.name, Title: u.title, Description: u.description, File: u.file, JSON: u.json, Vendor: u.vendor, Tests: len(u.tests)}
 	for _, t := range u.claim.topics {
 		i.Topics = append(i.Topics, t.name)
 	}
@@ -88,6 +91,15 @@ func (s *Set) Schema() *event.Schema { return s.schema }
 
 // All is every dataset, in the order of their names. The caller must not write to it.
 func (s *Set) All() []*Dataset { return s.all }
+
+// Names is the names of all datasets, in order.
+func (s *Set) Names() []string {
+	out := make([]string, len(s.all))
+	for i, d := range s.all {
+		out[i] = d.Name
+	}
+	return out
+}
 
 // Get is a dataset by its name, or nil.
 func (s *Set) Get(name string) *Dataset { return s.byName[name] }
@@ -133,6 +145,9 @@ func (s *Set) ByLine(r *Reader, line string) *Dataset {
 // Text is the dataset for all text, or nil.
 func (s *Set) Text() *Dataset { return s.claims.anyText }
 
+// JSON is the dataset for all JSON, or nil.
+func (s *Set) JSON() *Dataset { return s.claims.anyJSON }
+
 // Reader is the scratch that reading needs: one per worker. The zero value is ready.
 type Reader struct {
 	match decode.Match
@@ -146,6 +161,8 @@ type Dataset struct {
 	Name string
 	// JSON says that its records are JSON; Syslog and Docker, which envelopes it removes where they are present.
 	JSON, Syslog, Docker bool
+	// Shares says that of what it claims by topic or header, the records of a syslog program that another dataset claims are the other's.
+	Shares bool
 
 	index     int
 	schema    *event.Schema

@@ -3,10 +3,7 @@
 package datasets
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -21,12 +18,24 @@ const (
 	FieldClaimed  = "klaxon.claimed_time"    // the time that an event gave, where it was not believed
 	FieldRepeated = "klaxon.repeated"        // N of syslog's `message repeated N times`
 	FieldKeep     = "klaxon.keep"            // "archive": archived, not evaluated
+	// FieldDatabases is the versions of the databases that said something of the event's addresses.
+	FieldDatabases = "klaxon.geo.databases"
 )
+
+// Ends is the parts of an event that have an address about which more is found out.
+func Ends() []string { return []string{"source", "destination", "client", "server"} }
+
+// NetworkField is the field that says which kinds of networks the address of one of the Ends is of.
+func NetworkField(end string) string { return "klaxon." + end + ".network" }
 
 // BaseFields is the fields that every schema needs which events are normalised into. Each unit's Fields holds them too.
 func BaseFields() []event.Field {
-	return append(ecs.Fields(), event.Field{Name: FieldBase64, Type: event.Keyword}, event.Field{Name: FieldClaimed, Type: event.Date},
-		event.Field{Name: FieldRepeated, Type: event.Long}, event.Field{Name: FieldKeep, Type: event.Keyword})
+	out := append(ecs.Fields(), event.Field{Name: FieldBase64, Type: event.Keyword}, event.Field{Name: FieldClaimed, Type: event.Date},
+		event.Field{Name: FieldRepeated, Type: event.Long}, event.Field{Name: FieldKeep, Type: event.Keyword}, event.Field{Name: FieldDatabases, Type: event.Keyword})
+	for _, end := range Ends() {
+		out = append(out, event.Field{Name: NetworkField(end), Type: event.Keyword})
+	}
+	return out
 }
 
 // Unit is one dataset as its document says it, before it is compiled against a schema.
@@ -126,29 +135,12 @@ func (u *Unit) flush(list *diag.List) {
 	*u.list = (*u.list)[:0]
 }
 
+// Extensions is how the names of dataset files end.
+func Extensions() []string { return []string{".yaml", ".yml"} }
+
 func loadSystem(system fs.FS, list *diag.List) []*Unit {
 	var units []*Unit
-	err := fs.WalkDir(system, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if ext := path.Ext(name); entry.IsDir() || ext != ".yaml" && ext != ".yml" {
-			return nil
-		}
-		data, err := fs.ReadFile(system, name)
-		if err != nil {
-			return err
-		}
-		units = append(units, parseFile(name, data, list)...)
-		return nil
-	})
-	if err != nil {
-		name := "."
-		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-			name = pe.Path
-		}
-		*list = append(*list, diag.Diagnostic{File: name, Message: fmt.Sprintf("cannot be read: %v", err), Hint: "check the path and its permissions"})
-	}
+	diag.Walk(system, Extensions(), list, func(file string, data []byte) { units = append(units, parseFile(file, data, list)...) })
 	return units
 }
 

@@ -1,4 +1,5 @@
-// Package enrich says more about an event than its record does: the country of an address.
+// Package enrich says more about an event than its record does: where an address is, whose network it belongs to, and whether that
+// network hides who is behind it. Countries come from a table that is built in, or all of it from MaxMind databases.
 package enrich
 
 import (
@@ -24,15 +25,14 @@ func (Embedded) Country(a netip.Addr) (code string, ok bool) {
 		return "", false
 	}
 	code = iploc.IPCountry(a)
-	if len(code) != 2 || code[0] < 'A' || code[0] > 'Z' || code == "ZZ" {
+	if !isCountry(code) {
 		return "", false
 	}
 	return code, true
 }
 
-// public is the address to look up: the IPv4 address inside an IPv6 one that only carries it (mapped, NAT64, 6to4), and no address at
-// all for what is not on the public internet.
-func public(a netip.Addr) netip.Addr {
+// carried is the IPv4 address inside an IPv6 one that only carries it (mapped, NAT64, 6to4), and any other address itself.
+func carried(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if a.Is6() {
 		b := a.As16()
@@ -43,6 +43,12 @@ func public(a netip.Addr) netip.Addr {
 			a = netip.AddrFrom4([4]byte(b[2:6]))
 		}
 	}
+	return a
+}
+
+// public is the address to look up, and no address at all for what is not on the public internet.
+func public(a netip.Addr) netip.Addr {
+	a = carried(a)
 	if !a.IsGlobalUnicast() || a.IsPrivate() || a.Is4() && special(a.As4()) {
 		return netip.Addr{}
 	}
@@ -54,37 +60,3 @@ func special(b [4]byte) bool { return b[0] == 0 || b[0] == 100 && b[1]&0xc0 == 6
 
 // Private says whether an address is not on the public internet: private, shared, loopback, link-local, unspecified.
 func Private(a netip.Addr) bool { return !public(a).IsValid() }
-
-// cacheSize is how many addresses a Cache holds: a power of two.
-const cacheSize = 1 << 12
-
-// Cache remembers the answers of another Countries, direct-mapped by a hash of the address, so that it never grows. One per worker: it is
-// not safe for concurrent use.
-type Cache struct {
-	of    Countries
-	slots [cacheSize]cached
-}
-
-type cached struct {
-	addr netip.Addr
-	code string
-	ok   bool
-}
-
-// NewCache makes an empty cache.
-func NewCache(of Countries) *Cache { return &Cache{of: of} }
-
-// Country is the answer of the Countries behind the cache.
-func (c *Cache) Country(a netip.Addr) (code string, ok bool) {
-	b := a.As16()
-	h := uint64(14695981039346656037)
-	for _, x := range b[4:] {
-		h = (h ^ uint64(x)) * 1099511628211
-	}
-	s := &c.slots[(h^h>>32)&(cacheSize-1)]
-	if s.addr != a {
-		s.addr = a
-		s.code, s.ok = c.of.Country(a)
-	}
-	return s.code, s.ok
-}

@@ -35,8 +35,11 @@ const (
 type Config struct {
 	Brokers  []string // host:port of some brokers; the others are learned from them
 	ClientID string   // shown in brokers' logs and quotas; "klaxon" when empty
-	TLS      *tls.Config
-	SASL     sasl.Mechanism
+	// TLS is nil for plain connections. It is asked at every new connection, so that certificates can be renewed; what it returns is
+	// not changed. The host's name is filled in where ServerName is empty.
+	TLS       func() *tls.Config
+	SASL      sasl.Mechanism
+	Principal string // who klaxon is to the brokers, without "User:", for messages about missing rights; may be empty
 	// OldFetch reads with kafka-go's own request, which is slower. Brokers that need it (before Kafka 2.3) get it in any case.
 	OldFetch bool
 	Log      *zap.Logger // may be nil
@@ -75,17 +78,19 @@ func NewClient(cfg Config) *Client {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Client{
+	c := &Client{
 		cfg:  cfg,
 		log:  cfg.Log,
 		addr: kafkago.TCP(cfg.Brokers...),
 		transport: &kafkago.Transport{
-			DialTimeout: dialTimeout, IdleTimeout: idleTimeout, ClientID: cfg.ClientID, TLS: cfg.TLS, SASL: cfg.SASL,
+			DialTimeout: dialTimeout, IdleTimeout: idleTimeout, ClientID: cfg.ClientID, SASL: cfg.SASL,
 			MetadataTTL:    brokersTTL,
 			MetadataTopics: []string{}, // none: only the brokers' addresses come from there; leaders are asked for by topic
 		},
 		topics: map[string]cachedTopic{},
 	}
+	c.transport.Dial = c.dial
+	return c
 }
 
 // Close closes connections that are not in use; the others close when they become idle.

@@ -69,7 +69,7 @@ func (c *Claim) commitError(err error) error {
 			return fmt.Errorf("commit offsets of group %s: %w (%w)", c.cfg.ID, ErrRevoked, err)
 		}
 	}
-	return c.client.explained("commit offsets of group "+c.cfg.ID, err)
+	return c.client.explained("commit offsets of group "+c.cfg.ID, c.client.access(err, toRead, onGroup, c.cfg.ID))
 }
 
 // loadCommitted reads where to begin. kafka-go has read it too, but does not show what was stored beside the offsets. It reports
@@ -91,7 +91,7 @@ func (c *Claim) loadCommitted(ctx context.Context) bool {
 			return true
 		}
 		if !retryable(err) || time.Since(start) >= tolerated {
-			c.report(c.client.explained("read the offsets of group "+c.cfg.ID, err))
+			c.report(c.client.explained("read the offsets of group "+c.cfg.ID, c.client.access(err, toRead, onGroup, c.cfg.ID)))
 		}
 		if pause(ctx, backoff) != nil {
 			return false

@@ -91,7 +91,7 @@ func TestCheckingOffsetsEndsWithTheGeneration(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w.wait(ctx, t, "read the offsets of group g", "ACL READ")
+	w.wait(ctx, t, "read the offsets of group g", "ACL Read on group g", "kafka-acls.sh", "--operation Read --group g")
 	start := time.Now()
 	cancel()
 	wg.Wait()

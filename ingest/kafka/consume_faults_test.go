@@ -422,7 +422,7 @@ func TestConsumeCallsAgainAfterAnError(t *testing.T) {
 
 func TestConsumeRefusesConfigurations(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]GroupConfig{"no id": {Topics: []string{"in"}}, "no topics": {ID: "g"}} {
+	for name, cfg := range map[string]GroupConfig{"no id": {Topics: Select("in")}, "no topics": {ID: "g"}} {
 		if err := NewClient(Config{Brokers: []string{"127.0.0.1:1"}}).Consume(t.Context(), cfg, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}

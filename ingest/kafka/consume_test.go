@@ -40,7 +40,7 @@ func testContext(t *testing.T) context.Context {
 
 // groupConfig is quick to notice everything.
 func groupConfig(id string, topics ...string) GroupConfig {
-	return GroupConfig{ID: id, Topics: topics, Session: 4 * time.Second, MaxWait: 50 * time.Millisecond, Watch: 100 * time.Millisecond}
+	return GroupConfig{ID: id, Topics: Select(topics...), Session: 4 * time.Second, MaxWait: 50 * time.Millisecond, Watch: 100 * time.Millisecond, Find: 100 * time.Millisecond}
 }
 
 func numbered(n int, tag string) []Message {

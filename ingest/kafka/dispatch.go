@@ -311,7 +311,7 @@ func (c *Claim) failed(p *partition, now time.Time, err error) {
 	if retryable(err) && !errors.As(err, &bad) && now.Sub(p.since) < tolerated {
 		return
 	}
-	c.report(c.client.explained(fmt.Sprintf("group %s: read topic %s partition %d", c.cfg.ID, p.src.Topic, p.src.Partition), err))
+	c.report(c.client.explained(fmt.Sprintf("group %s: read topic %s partition %d", c.cfg.ID, p.src.Topic, p.src.Partition), c.client.access(err, toRead, onTopic, p.src.Topic)))
 }
 
 // report tells an error through OnError, unless the claim is ending.

@@ -103,8 +103,17 @@ func withHint(text string, err error) string {
 
 // hint says what to do about an error, "" when nothing useful is known.
 func hint(err error) string {
-	var code kafkago.Error
-	if errors.As(err, &code) {
+	var (
+		code    kafkago.Error
+		access  *AccessError
+		nothing *NothingFitsError
+	)
+	switch {
+	case errors.As(err, &access):
+		return access.hint()
+	case errors.As(err, &nothing):
+		return "create one, correct the pattern, or grant klaxon's user the right to read such topics: those that it may not describe look as if they did not exist"
+	case errors.As(err, &code):
 		return codeHint(code)
 	}
 	if h := tlsHint(err); h != "" {

@@ -31,6 +31,7 @@ type answer struct {
 	code       int16
 	high       int64
 	next       int64 // first offset that was not looked at
+	removed    int64 // see cursor
 	chunks     []*chunk
 	incomplete bool  // there is more, but not one whole batch of it was sent
 	err        error // a *BatchError at next, after the chunks
@@ -132,7 +133,7 @@ func (c *Client) decode(dec *decoder, a *ask, f *fetched, raw *rawBuffer, ans *a
 		ans.chunks = append(ans.chunks, ch)
 		used += ch.batch.Bytes
 	}
-	ans.next = cur.next
+	ans.next, ans.removed = cur.next, cur.removed
 	var bad *BatchError
 	if errors.As(ans.err, &bad) {
 		ans.behind = bad.Last + 1

@@ -131,7 +131,9 @@ func metadataBody(id int32, topics ...topicMeta) []byte {
 			b = be.AppendUint32(b, uint32(i))
 			b = be.AppendUint32(b, uint32(l.broker))
 			b = be.AppendUint32(b, uint32(l.epoch))
-			b = append(b, 2, 0, 0, 0, 1, 2, 0, 0, 0, 1, 1, 0)
+			b = append(b, byte(l.copies+1))
+			b = append(b, make([]byte, replicaBytes*l.copies)...)
+			b = append(b, 2, 0, 0, 0, 1, 1, 0) // one in sync, none offline, no tags
 		}
 		b = be.AppendUint32(b, 0)
 		b = append(b, 1, 9, 3, 'a', 'b', 'c') // a tag that is not known
@@ -142,7 +144,7 @@ func metadataBody(id int32, topics ...topicMeta) []byte {
 func FuzzMetadataResponse(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(metadataBody(0))
-	f.Add(metadataBody(0, topicMeta{name: "t", id: "0123456789abcdef0123456789abcdef", leaders: []leader{{1, 2, 0}, {-1, -1, 5}}}, topicMeta{name: "gone", code: 3}))
+	f.Add(metadataBody(0, topicMeta{name: "t", id: "0123456789abcdef0123456789abcdef", leaders: []leader{{1, 2, 0, 1}, {-1, -1, 5, 0}}}, topicMeta{name: "gone", code: 3}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var resp metadataResponse
 		if resp.parse(b, 0) != nil {
@@ -183,14 +185,14 @@ func TestParseFetchResponse(t *testing.T) {
 func TestParseMetadataResponse(t *testing.T) {
 	const id = "0123456789abcdef0123456789abcdef"
 	var resp metadataResponse
-	body := metadataBody(9, topicMeta{name: "t", id: id, leaders: []leader{{1, 2, 0}, {-1, 6, 5}}}, topicMeta{name: "gone", code: 3})
+	body := metadataBody(9, topicMeta{name: "t", id: id, leaders: []leader{{1, 2, 0, 3}, {-1, 6, 5, 2}}}, topicMeta{name: "gone", code: 3})
 	if err := resp.parse(body, 9); err != nil {
 		t.Fatal(err)
 	}
 	if got := resp.topics[0].shape(); got != (Shape{id, 2}) {
 		t.Errorf("shape %+v", got)
 	}
-	if l := resp.topics[0].leaders; l[0] != (leader{1, 2, 0}) || l[1] != (leader{-1, 6, 5}) {
+	if l := resp.topics[0].leaders; l[0] != (leader{1, 2, 0, 3}) || l[1] != (leader{-1, 6, 5, 2}) || resp.topics[0].topic().Replication != 2 {
 		t.Errorf("leaders %+v", l)
 	}
 	if err := resp.topics[1].err(); !errors.Is(err, ErrUnknownTopic) {

@@ -20,6 +20,7 @@ const (
 	defaultBudget  = 64 << 20
 	defaultMaxWait = 500 * time.Millisecond
 	defaultWatch   = 2 * time.Second
+	defaultFind    = 10 * time.Second
 	minHeartbeat   = 100 * time.Millisecond
 	maxHeartbeat   = time.Second
 	heartbeats     = 6 // in one session
@@ -32,11 +33,12 @@ const (
 // GroupConfig says what a group reads.
 type GroupConfig struct {
 	ID      string
-	Topics  []string
+	Topics  Selection
 	Session time.Duration // after which a member that died loses its partitions; 10 s when 0
 	Budget  int64         // bytes of batches that may be unreleased; 64 MiB when 0
 	MaxWait time.Duration // how long a broker waits for new records, and how often idle partitions are told; 500 ms when 0
 	Watch   time.Duration // how often topics are looked at for changes; 2 s when 0
+	Find    time.Duration // how often all topics are listed for new ones that fit a pattern; 10 s when 0
 	// OnError is told what goes wrong while Consume goes on trying; the same text at most every ten seconds. It may be called from
 	// several goroutines, and must not block. It may be nil.
 	OnError func(error)
@@ -46,12 +48,9 @@ func (g *GroupConfig) normalise() error {
 	switch {
 	case g.ID == "":
 		return errors.New("consumer group without an id")
-	case len(g.Topics) == 0:
+	case g.Topics.empty():
 		return fmt.Errorf("consumer group %s without a topic", g.ID)
 	}
-	g.Topics = slices.Clone(g.Topics)
-	slices.Sort(g.Topics)
-	g.Topics = slices.Compact(g.Topics)
 	if g.Session <= 0 {
 		g.Session = defaultSession
 	}
@@ -64,6 +63,9 @@ func (g *GroupConfig) normalise() error {
 	if g.Watch <= 0 {
 		g.Watch = defaultWatch
 	}
+	if g.Find <= 0 {
+		g.Find = defaultFind
+	}
 	return nil
 }
 
@@ -73,14 +75,17 @@ type group struct {
 	cfg    GroupConfig
 	fn     func(context.Context, *Claim) error
 	tell   *reporter
+	found  []string  // what fitted a pattern when all topics were last listed
+	listed time.Time // when that was
 }
 
 // Consume joins a group and calls fn for every generation in which this member owns partitions. The context given to fn ends when
 // they are to be given back: fn must stop fetching, and return well within Session; it may still commit. When fn returns earlier,
 // its error is told through OnError, and the group is joined anew after a pause.
 //
-// It joins only when a topic exists, waits for those that do not, and joins anew when a topic appears, is created anew, or changes
-// its number of partitions. It returns nil when ctx ends, and an error only for a configuration that can never work.
+// It joins only when a topic exists, waits for named ones that do not, and joins anew when a topic appears, is deleted or created
+// anew, or changes its number of partitions. A topic without committed offsets is read from its beginning. It returns nil when ctx
+// ends, and an error only for a configuration that can never work.
 func (c *Client) Consume(ctx context.Context, cfg GroupConfig, fn func(ctx context.Context, claim *Claim) error) error {
 	if err := cfg.normalise(); err != nil {
 		return err
@@ -110,20 +115,52 @@ func (c *Client) Consume(ctx context.Context, cfg GroupConfig, fn func(ctx conte
 func (g *group) shapes(ctx context.Context) (map[string]Shape, error) {
 	ctx, cancel := call(ctx)
 	defer cancel()
-	found, err := g.client.metadata(ctx, g.cfg.Topics)
+	names, err := g.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return map[string]Shape{}, g.client.explained("group "+g.cfg.ID+" waits", &NothingFitsError{g.cfg.Topics.patterns})
+	}
+	found, err := g.client.metadata(ctx, names)
 	if err != nil {
 		return nil, g.client.explained("read topics for group "+g.cfg.ID, err)
 	}
 	shapes := map[string]Shape{}
 	var missing []error
 	for i := range found {
-		if err := found[i].err(); err != nil {
-			missing = append(missing, err)
-		} else if len(found[i].leaders) > 0 {
+		switch err := found[i].err(); {
+		case errors.Is(err, ErrUnknownTopic) && !g.cfg.Topics.named(found[i].name): // deleted since it was listed
+		case err != nil:
+			missing = append(missing, g.client.access(err, toRead, onTopic, found[i].name))
+		case len(found[i].leaders) > 0:
 			shapes[found[i].name] = found[i].shape()
 		}
 	}
 	return shapes, g.client.explained("group "+g.cfg.ID+" waits", errors.Join(missing...))
+}
+
+// names returns the topics to read as far as they are known: the named ones, and those that fitted a pattern when all topics were
+// last listed.
+func (g *group) names(ctx context.Context) ([]string, error) {
+	s := &g.cfg.Topics
+	if len(s.patterns) == 0 {
+		return s.names, nil
+	}
+	if g.listed.IsZero() || time.Since(g.listed) >= g.cfg.Find {
+		topics, err := g.client.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		g.found = g.found[:0]
+		for _, t := range topics {
+			if s.Has(t.Name) && !s.named(t.Name) {
+				g.found = append(g.found, t.Name)
+			}
+		}
+		g.listed = time.Now()
+	}
+	return slices.Concat(s.names, g.found), nil
 }
 
 // member takes part in the group until ctx ends or the topics are no longer what shapes says.
@@ -168,7 +205,7 @@ func (g *group) join(shapes map[string]Shape) (*kafkago.ConsumerGroup, error) {
 	c := g.client
 	return kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID: g.cfg.ID, Brokers: c.cfg.Brokers, Topics: slices.Sorted(maps.Keys(shapes)),
-		Dialer:            &kafkago.Dialer{ClientID: c.cfg.ClientID, Timeout: dialTimeout, TLS: c.cfg.TLS, SASLMechanism: c.cfg.SASL},
+		Dialer:            &kafkago.Dialer{ClientID: c.cfg.ClientID, Timeout: dialTimeout, DialFunc: c.dial, SASLMechanism: c.cfg.SASL},
 		SessionTimeout:    g.cfg.Session,
 		RebalanceTimeout:  g.cfg.Session,
 		HeartbeatInterval: min(max(g.cfg.Session/heartbeats, minHeartbeat), maxHeartbeat),
@@ -197,7 +234,7 @@ func (g *group) joinError(ctx context.Context, err error, since time.Time) {
 			}
 		}
 	}
-	g.tell.report(g.client.explained("join group "+g.cfg.ID, err))
+	g.tell.report(g.client.explained("join group "+g.cfg.ID, g.client.access(err, toRead, onGroup, g.cfg.ID)))
 }
 
 // watch calls leave when the topics are no longer what shapes says. It looks twice: a broker that starts may not know all topics.
@@ -213,13 +250,26 @@ func (g *group) watch(ctx context.Context, shapes map[string]Shape, leave func()
 			seen = 0
 			g.tell.report(err)
 		case seen > 0:
-			g.client.log.Info("kafka: the group's topics changed, joining anew", zap.String("group", g.cfg.ID))
+			g.client.log.Info("kafka: the group's topics changed, joining anew", zap.String("group", g.cfg.ID),
+				zap.Strings("new", lacking(shapes, now)), zap.Strings("gone", lacking(now, shapes)))
 			leave()
 			return
 		default:
 			seen++
 		}
 	}
+}
+
+// lacking is the topics of want that have no like among those of have, sorted.
+func lacking(have, want map[string]Shape) []string {
+	var out []string
+	for name, shape := range want {
+		if have[name] != shape {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // generation runs fn for one generation and returns when it is over.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -22,6 +22,7 @@ const (
 	anyBroker          = -1
 	topicIDBytes       = 16
 	authorizedOpsBytes = 4
+	replicaBytes       = 4
 )
 
 // Shape is what a group's assignment is made from: when either changes, members join anew.
@@ -35,6 +36,7 @@ type leader struct {
 	broker int32 // -1: nobody
 	epoch  int32 // -1: unknown
 	code   int16
+	copies int32 // replicas of the partition
 }
 
 // topicMeta is what the cluster says of a topic.
@@ -174,8 +176,10 @@ func parseTopic(r *reader) topicMeta {
 		l := leader{code: r.int16()}
 		index := r.int32()
 		l.broker, l.epoch = r.int32(), r.int32()
-		for range 3 { // replicas, those in sync, those offline
-			r.take(4 * r.compactLength(4))
+		l.copies = int32(r.compactLength(replicaBytes))
+		r.take(replicaBytes * int(l.copies))
+		for range 2 { // replicas in sync, replicas offline
+			r.take(replicaBytes * r.compactLength(replicaBytes))
 		}
 		r.tags()
 		if index < 0 || int(index) >= n {
@@ -187,6 +191,16 @@ func parseTopic(r *reader) topicMeta {
 	r.take(authorizedOpsBytes)
 	r.tags()
 	return t
+}
+
+func (t *topicMeta) topic() Topic {
+	out := Topic{Name: t.name, ID: t.id, Partitions: int32(len(t.leaders)), Internal: t.internal || strings.HasPrefix(t.name, internalPrefix)}
+	for i, l := range t.leaders {
+		if i == 0 || l.copies < out.Replication {
+			out.Replication = l.copies
+		}
+	}
+	return out
 }
 
 // metadata asks for topics, nil for all of them. It tries the configured addresses, then brokers that were known.
@@ -240,7 +254,7 @@ func (c *Client) oldMetadata(ctx context.Context, broker int32, topics []string)
 			if p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(meta.leaders) {
 				return nil, errMalformedResponse
 			}
-			meta.leaders[p.PartitionIndex] = leader{broker: p.LeaderID, epoch: -1, code: p.ErrorCode}
+			meta.leaders[p.PartitionIndex] = leader{broker: p.LeaderID, epoch: -1, code: p.ErrorCode, copies: int32(len(p.ReplicaNodes))}
 		}
 		out = append(out, meta)
 	}
@@ -267,21 +281,5 @@ func (c *Client) topic(ctx context.Context, name string) (topicMeta, error) {
 	if i < 0 {
 		return topicMeta{}, fmt.Errorf("topic %s: %w", name, ErrUnknownTopic)
 	}
-	return found[i], found[i].err()
-}
-
-// Topics returns the names of all topics but Kafka's own, sorted.
-func (c *Client) Topics(ctx context.Context) ([]string, error) {
-	found, err := c.metadata(ctx, nil)
-	if err != nil {
-		return nil, c.explained("list topics", err)
-	}
-	var names []string
-	for _, t := range found {
-		if !t.internal && !errors.Is(t.err(), ErrUnknownTopic) {
-			names = append(names, t.name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
+	return found[i], c.access(found[i].err(), toDescr, onTopic, name)
 }

@@ -105,7 +105,7 @@ func (c *Client) greetsInTLS(ctx context.Context, address string) bool {
 	if c.cfg.TLS == nil {
 		return false
 	}
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: c.cfg.TLS}
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: tlsFor(c.cfg.TLS(), address)}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	return err == nil && greets(conn)
 }

@@ -66,6 +66,9 @@ func scramMechanism(t *testing.T, user, password string) sasl.Mechanism {
 	return m
 }
 
+// fixed is a TLS configuration that never changes.
+func fixed(cfg *tls.Config) func() *tls.Config { return func() *tls.Config { return cfg } }
+
 // silent listens and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
@@ -86,7 +89,7 @@ func TestPingTellsMistakesApart(t *testing.T) {
 	_, otherAddr := startFake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{other}}))
 	_, saslAddr := startFake(t, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "alice", "secret"))
 	_, bothAddr := startFake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "alice", "secret"))
-	trust := &tls.Config{RootCAs: pool}
+	trust := fixed(&tls.Config{RootCAs: pool})
 	for name, test := range map[string]struct {
 		cfg  Config
 		want []string // parts of the message; none: no error
@@ -103,8 +106,8 @@ func TestPingTellsMistakesApart(t *testing.T) {
 		"no such host":          {Config{Brokers: []string{"broker.invalid:9092"}}, []string{"broker.invalid", "correct the broker's address"}},
 		"tls here only":         {Config{Brokers: plainAddr, TLS: trust}, []string{plainAddr[0], "switch TLS off"}},
 		"tls there only":        {Config{Brokers: tlsAddr}, []string{tlsAddr[0], "switch TLS on"}},
-		"unknown authority":     {Config{Brokers: tlsAddr, TLS: &tls.Config{}}, []string{"authority that is not trusted", "CA file"}},
-		"another name":          {Config{Brokers: otherAddr, TLS: &tls.Config{RootCAs: otherPool}}, []string{"another name", "server name"}},
+		"unknown authority":     {Config{Brokers: tlsAddr, TLS: fixed(&tls.Config{})}, []string{"authority that is not trusted", "CA file"}},
+		"another name":          {Config{Brokers: otherAddr, TLS: fixed(&tls.Config{RootCAs: otherPool})}, []string{"another name", "server name"}},
 		"missing sasl":          {Config{Brokers: saslAddr}, []string{saslAddr[0], "configure a SASL mechanism"}},
 		"missing sasl over tls": {Config{Brokers: bothAddr, TLS: trust}, []string{bothAddr[0], "configure a SASL mechanism"}},
 		"wrong password":        {Config{Brokers: saslAddr, SASL: scramMechanism(t, "alice", "wrong")}, []string{"wrong user name or password"}},

@@ -86,7 +86,7 @@ func (c *Client) failAll(topic string, parts map[int32][]Message, err error) map
 	c.forget(topic)
 	result := make(map[int32]error, len(parts))
 	for p := range parts {
-		result[p] = &ProduceError{Topic: topic, Partition: p, Broker: -1, Err: err}
+		result[p] = &ProduceError{Topic: topic, Partition: p, Broker: -1, Err: c.access(err, toWrite, onTopic, topic)}
 	}
 	return result
 }
@@ -121,14 +121,14 @@ func (c *Client) produceTo(ctx context.Context, broker int32, topic string, code
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			answers[p.Partition] = produceResult(topic, broker, p)
+			answers[p.Partition] = c.produceResult(topic, broker, p)
 		}
 	}
 	fail(fmt.Errorf("%w: the partition is missing", errMalformedResponse))
 	return answers
 }
 
-func produceResult(topic string, broker int32, p produce.ResponsePartition) error {
+func (c *Client) produceResult(topic string, broker int32, p produce.ResponsePartition) error {
 	if p.ErrorCode == noError {
 		return nil
 	}
@@ -136,7 +136,7 @@ func produceResult(topic string, broker int32, p produce.ResponsePartition) erro
 	if p.ErrorMessage != "" {
 		err = fmt.Errorf("%w (%s)", err, p.ErrorMessage)
 	}
-	return &ProduceError{Topic: topic, Partition: p.Partition, Broker: broker, Err: err}
+	return &ProduceError{Topic: topic, Partition: p.Partition, Broker: broker, Err: c.access(err, toWrite, onTopic, topic)}
 }
 
 // recordSet builds records anew: a reader that was sent once is empty, and a retry with it would write nothing.

@@ -59,6 +59,7 @@ type cursor struct {
 	src     event.Source
 	next    int64        // first offset that is still wanted
 	aborted []abortedTxn // ascending by first; those that start later than what was decoded
+	removed int64        // offsets between those decoded that no record has any more: compaction took them out
 }
 
 // decoder decodes record batches. It is not safe for concurrent use.
@@ -124,6 +125,7 @@ func (d *decoder) decode(c *chunk, raw []byte, cur *cursor) (rest []byte, err er
 		if err := d.batch(c, &h, cur); err != nil {
 			return raw, &BatchError{Source: cur.src, First: max(h.base, cur.next), Last: h.last, Err: err}
 		}
+		cur.removed += max(h.base-cur.next, 0) + h.last - h.base + 1 - int64(h.count)
 		cur.next = h.last + 1
 	}
 	return raw, nil

@@ -93,6 +93,7 @@ func (c *Client) assign(ctx context.Context, topic string, messages []Message) (
 		if err == nil && len(t.leaders) > 0 {
 			return distribute(messages, int32(len(t.leaders)), c.sticky.Add(1)), nil
 		}
+		err = c.access(err, toWrite, onTopic, topic)
 		if errors.Is(err, errNoBrokers) {
 			return nil, c.explained("write to topic "+topic, err)
 		}

@@ -99,10 +99,11 @@ func (c *Client) createTopic(ctx context.Context, spec TopicSpec) error {
 		if r.ErrorCode == noError || kafkago.Error(r.ErrorCode) == kafkago.TopicAlreadyExists {
 			continue
 		}
+		err := error(kafkago.Error(r.ErrorCode))
 		if r.ErrorMessage != "" {
-			return fmt.Errorf("%w (%s)", kafkago.Error(r.ErrorCode), r.ErrorMessage)
+			err = fmt.Errorf("%w (%s)", err, r.ErrorMessage)
 		}
-		return kafkago.Error(r.ErrorCode)
+		return c.access(err, toCreate, onTopic, spec.Name)
 	}
 	return nil
 }

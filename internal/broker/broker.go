@@ -37,6 +37,8 @@ type Topic struct {
 type Options struct {
 	Port       int  // 0: any that is free
 	SyncWrites bool // write to disk before acknowledging: survives the machine's crash, not only the process's
+	// OnRequest is told the API key of every request, one at a time: what a client does can be held to what it says. It may be nil.
+	OnRequest func(key int16)
 }
 
 // Broker is a running broker.
@@ -75,6 +77,12 @@ func StartWith(dir string, o Options, topics ...Topic) (*Broker, error) {
 	if len(addrs) == 0 {
 		cluster.Close()
 		return nil, errors.New("embedded broker does not listen")
+	}
+	if o.OnRequest != nil {
+		cluster.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
+			o.OnRequest(r.Key())
+			return nil, nil, false
+		})
 	}
 	b := &Broker{cluster: cluster, addr: addrs[0]}
 	if dir != "" { // a folder that holds topics is not seeded
@@ -127,6 +135,9 @@ func loopback(network, address string) (net.Listener, error) {
 
 // Addr is where the broker listens, as host:port.
 func (b *Broker) Addr() string { return b.addr }
+
+// Compact removes the records of compacted topics that newer ones replaced, which otherwise happens now and then.
+func (b *Broker) Compact() { b.cluster.Compact() }
 
 // Close stops the broker and writes what it holds to its folder.
 func (b *Broker) Close() error {

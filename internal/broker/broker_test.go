@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,5 +141,22 @@ func TestFixedPort(t *testing.T) {
 func TestFolderThatCannotBeMade(t *testing.T) {
 	if _, err := Start("/dev/null/x"); err == nil {
 		t.Fatal("no error")
+	}
+}
+
+func TestOnRequestIsToldEveryRequest(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[int16]int{}
+	b := start(t, "", Options{OnRequest: func(key int16) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[key]++
+	}}, Topic{"a", 1})
+	defer stop(t, b)
+	write(t, b, "a", 3)
+	mu.Lock()
+	defer mu.Unlock()
+	if seen[int16(kmsg.Produce)] != 3 || seen[int16(kmsg.Metadata)] == 0 || seen[int16(kmsg.Fetch)] != 0 {
+		t.Errorf("seen %v", seen)
 	}
 }

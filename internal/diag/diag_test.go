@@ -15,6 +15,7 @@ func TestDocumentsReportsEveryMistakeWithItsPlace(t *testing.T) {
 		"cut short":   {"where: any(args, # == \"x\")\n", `f:1:8: where: the condition is cut short by the YAML comment`},
 		"empty":       {"where: ''\n", `f:1:8: where: is an empty condition`},
 		"not yaml":    {"a: [\n", `is not YAML`},
+		"a pattern":   {"a: [*.audit]\n", `put a value that begins with * into quotes`},
 		"duration":    {"within: soon\n", `f:1:9: within: must be a duration`},
 		"int":         {"a: many\n", `f:1:4: a: must be a whole number, not "many"`},
 	} {

@@ -74,7 +74,11 @@ func addParseError(file string, err error, list *List) {
 		}
 		msg = strings.Replace(msg, m[0], "", 1)
 	}
-	list.add(file, line, column, "", "is not YAML: "+msg, "check indentation and quotes", false)
+	hint := "check indentation and quotes"
+	if strings.Contains(msg, "unknown anchor") {
+		hint = "put a value that begins with * into quotes"
+	}
+	list.add(file, line, column, "", "is not YAML: "+msg, hint, false)
 }
 
 func (l *List) add(file string, line, column int, path, msg, hint string, warning bool) {

@@ -8,7 +8,6 @@ import (
 	"testing/fstest"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
-	"pgregory.net/rapid"
 )
 
 func files(contents map[string]string) fstest.MapFS {
@@ -81,9 +80,13 @@ func TestLoadReports(t *testing.T) {
 		})
 	}
 	var d diag.List
-	Load(files(map[string]string{"a/x.txt": "1", "b/x.txt": "1"}), &d)
-	if !strings.Contains(d.String(), "there is already a list x") {
+	Load(files(map[string]string{"a/x.txt": "1", "b/x.csv": "k,v\n1,2\n"}), &d)
+	if !strings.Contains(d.String(), "b/x.csv: there is already a list x") {
 		t.Errorf("got %q", d)
+	}
+	d = nil
+	if Load(files(map[string]string{"log.txt": strings.Repeat("10.0.0.1/8\n", 5000)}), &d); len(d) != maxProblems {
+		t.Errorf("%d mistakes are told of a file that is no list", len(d))
 	}
 }
 
@@ -111,39 +114,19 @@ func TestDefine(t *testing.T) {
 	}
 }
 
-func TestHasAddrEqualsContains(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l := newList("x")
-		var nets []netip.Prefix
-		addr := rapid.Custom(func(t *rapid.T) netip.Addr {
-			if rapid.Bool().Draw(t, "v4") {
-				return netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.ByteRange(0, 3), 4, 4).Draw(t, "b")))
-			}
-			return netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.ByteRange(0, 3), 16, 16).Draw(t, "b")))
-		})
-		for range rapid.IntRange(0, 8).Draw(t, "n") {
-			a := addr.Draw(t, "net")
-			p := netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")).Masked()
-			if l.add(p.String()) == nil {
-				nets = append(nets, p)
-			}
-		}
-		a := addr.Draw(t, "addr")
-		want := slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(a) })
-		if l.HasAddr(a) != want {
-			t.Fatalf("%s in %v: %v", a, nets, !want)
-		}
-	})
-}
-
 func TestLookupsAllocateNothing(t *testing.T) {
 	l, err := New("x", "10.0.0.0/8", "192.0.2.1", "2001:db8::/48", "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var d diag.List
+	table, _ := Load(files(map[string]string{"x.csv": "net,owner\n10.0.0.0/8,us\n"}), &d).Get("x")
 	a, b := netip.MustParseAddr("10.2.3.4"), netip.MustParseAddr("2001:db9::1")
 	if n := testing.AllocsPerRun(100, func() {
 		_ = l.HasAddr(a) && l.HasText("alice") && l.HasAddr(b)
+		if row, ok := table.FindAddr(a); !ok || table.Value(row, 0) != "us" {
+			t.Error("it is not found")
+		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -155,24 +138,28 @@ func TestLookupsAllocateNothing(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("KP # x\n10.0.0.0/8\n::1\n"))
 	f.Add([]byte("\ufeff#\n/\n10.0.0.0/-1\n::ffff:1.2.3.4/100\n"))
+	f.Add([]byte("\ufeffaddress,owner\r\n10.0.0.0/8,\"a, b\"\r\n# x\n::1,c\n10.1.2.3,d\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var d diag.List
-		r := Load(fstest.MapFS{"f.txt": &fstest.MapFile{Data: data}}, &d)
-		if l, ok := r.Get("f"); ok {
-			l.HasAddr(netip.MustParseAddr("10.1.2.3"))
+		for _, name := range []string{"f.txt", "f.csv"} {
+			var d diag.List
+			r := Load(fstest.MapFS{name: &fstest.MapFile{Data: data}}, &d)
+			l, ok := r.Get("f")
+			if !ok {
+				continue
+			}
 			l.HasText(string(data))
+			if row, ok := l.FindAddr(netip.MustParseAddr("10.1.2.3")); ok {
+				for i := range l.Columns() {
+					l.Value(row, i)
+				}
+			}
+			for i := range l.Columns() {
+				for key := range l.Values(i) {
+					if !l.HasText(key) {
+						t.Fatalf("%q is a key and not found", key)
+					}
+				}
+			}
 		}
 	})
-}
-
-func BenchmarkHasAddr(b *testing.B) {
-	l, err := New("x", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "203.0.113.9")
-	if err != nil {
-		b.Fatal(err)
-	}
-	a := netip.MustParseAddr("198.51.100.7")
-	b.ReportAllocs()
-	for b.Loop() {
-		l.HasAddr(a)
-	}
 }

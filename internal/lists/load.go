@@ -1,9 +1,10 @@
 package lists
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,79 +22,92 @@ const (
 // Registry is lists by name. The zero Registry is ready for use, and a nil one has no lists.
 type Registry struct{ lists map[string]*List }
 
-// Load reads every *.txt file of a tree: the file's base name without .txt is the list's name, each line an entry; blank lines
-// and everything from a # that begins a line or follows a blank are left out. What is wrong is reported in list with its place.
+// Load reads every *.txt and *.csv file of a tree; the file's base name without its ending is the list's name. In a text file each line is
+// an entry; blank lines and everything from a # that begins a line or follows a blank are left out. A CSV file is a table. What is wrong is
+// reported in list with its place.
 func Load(fsys fs.FS, list *diag.List) *Registry {
 	r := &Registry{lists: map[string]*List{}}
 	r.LoadInto(fsys, list)
 	return r
 }
 
+// Extensions is how the names of list files end.
+func Extensions() []string { return []string{".txt", ".csv"} }
+
 // LoadInto adds the lists of another tree, which take the place of those of the same name: so a folder of one's own replaces a
 // list that ships. A name that is twice in one tree is reported.
 func (r *Registry) LoadInto(fsys fs.FS, list *diag.List) {
 	seen := map[string]bool{}
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-			return nil
-		}
-		if d.IsDir() || path.Ext(name) != ".txt" {
-			return nil
-		}
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-			return nil
-		}
-		base := strings.TrimSuffix(path.Base(name), ".txt")
+	diag.Walk(fsys, Extensions(), list, func(file string, data []byte) {
+		p := &problems{list: list, file: file}
+		base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 		if seen[base] {
-			report(list, diag.FilePath(fsys, name), 0, 0, fmt.Sprintf("there is already a list %s", base), "give one of them another name")
-			return nil
+			p.report(0, 0, fmt.Sprintf("there is already a list %s", base), "give one of them another name")
+			return
 		}
 		seen[base] = true
-		r.parse(base, diag.FilePath(fsys, name), data, list)
-		return nil
+		r.parse(base, filepath.Ext(file), data, p)
 	})
-	if err != nil {
-		report(list, diag.FilePath(fsys, "."), 0, 0, fmt.Sprintf("cannot be read: %v", err), "")
-	}
 }
 
-func report(list *diag.List, file string, line, column int, message, hint string) {
-	*list = append(*list, diag.Diagnostic{File: file, Line: line, Column: column, Message: message, Hint: hint})
+// maxProblems bounds what is said about one file, which may be something else altogether.
+const maxProblems = 20
+
+// problems reports the mistakes of one file.
+type problems struct {
+	list  *diag.List
+	file  string
+	count int
 }
 
-func (r *Registry) parse(name, file string, data []byte, list *diag.List) {
+// report reports a mistake; line 0 is the whole file. It answers whether to go on looking for more.
+func (p *problems) report(line, column int, message, hint string) (more bool) {
+	*p.list = append(*p.list, diag.Diagnostic{File: p.file, Line: line, Column: column, Message: message, Hint: hint})
+	p.count++
+	return p.count < maxProblems
+}
+
+func (r *Registry) parse(name, ext string, data []byte, p *problems) {
 	if len(data) > maxFileBytes {
-		report(list, file, 0, 0, fmt.Sprintf("is %d bytes, and at most %d are read", len(data), maxFileBytes), "split the list")
+		p.report(0, 0, fmt.Sprintf("is %d bytes, and at most %d are read", len(data), maxFileBytes), "split the list")
 		return
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if ext == ".csv" {
+		r.table(name, data, p)
+		return
+	}
+	r.set(name, data, p)
+}
+
+// set reads a set, an entry a line.
+func (r *Registry) set(name string, data []byte, p *problems) {
 	l := newList(name)
+	r.Add(l) // also where it has mistakes: that there is no such list would be one too many
 	line := 0
 	for text := range strings.Lines(string(data)) {
 		line++
-		if line == 1 {
-			text = strings.TrimPrefix(text, "\ufeff")
-		}
 		entry := cutComment(text)
-		blank := len(entry) - len(strings.TrimLeft(entry, " \t"))
+		column := len(entry) - len(strings.TrimLeft(entry, " \t")) + 1
 		entry = strings.TrimSpace(entry)
+		more := true
 		switch {
 		case entry == "":
-			continue
 		case len(entry) > maxEntry || !utf8.ValidString(entry):
-			report(list, file, line, blank+1, fmt.Sprintf("an entry must be UTF-8 text of at most %d bytes", maxEntry), "is this a list, one entry a line?")
-			continue
+			more = p.report(line, column, fmt.Sprintf("an entry must be UTF-8 text of at most %d bytes", maxEntry), "is this a list, one entry a line?")
 		case l.Len() >= maxEntries:
-			report(list, file, line, 1, fmt.Sprintf("the list has more than %d entries", maxEntries), "write neighbouring addresses as networks")
+			p.report(line, 1, fmt.Sprintf("the list has more than %d entries", maxEntries), "write neighbouring addresses as networks")
+			return
+		default:
+			if wrong := l.add(entry); wrong != nil {
+				more = p.report(line, column, wrong.message, wrong.hint)
+			}
+		}
+		if !more {
 			return
 		}
-		if p := l.add(entry); p != nil {
-			report(list, file, line, blank+1, p.message, p.hint)
-		}
 	}
-	r.Add(l)
+	l.seal()
 }
 
 // cutComment cuts from a # that begins the line or follows a blank, so that an entry may hold one.
@@ -116,6 +130,7 @@ func (r *Registry) Define(name string, entries diag.Node) {
 			n.Errorf("%s", p.message).Hint("%s", p.hint)
 		}
 	}
+	l.seal()
 	r.Add(l)
 }
 

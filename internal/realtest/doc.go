@@ -1,9 +1,10 @@
-// Package realtest hands tests real servers: an Apache Kafka, an Elasticsearch.
+// Package realtest hands tests real servers: an Apache Kafka, an Elasticsearch, a PostgreSQL.
 //
 // A server comes from the first of these that works: an address in the environment (KLAXON_TEST_KAFKA, host:port[,host:port];
-// KLAXON_TEST_ELASTICSEARCH, a URL); a container, where a Docker engine answers; a local process, from packages that Maven
-// fetches once and that stay in a cache. Where none works the test is skipped and prints why, unless KLAXON_TEST_REQUIRE
-// (kafka,elasticsearch) names the server: then the test fails. `go test -short` skips such tests without trying.
+// KLAXON_TEST_ELASTICSEARCH and KLAXON_TEST_POSTGRES, URLs); a container, where a Docker engine answers; a local process, from packages
+// that Maven fetches once and that stay in a cache, or, PostgreSQL, from what the system has installed. Where none works the test is
+// skipped and prints why, unless KLAXON_TEST_REQUIRE (kafka,elasticsearch,postgres) names the server: then the test fails.
+// `go test -short` skips such tests without trying.
 //
 //	func TestReal(t *testing.T) {
 //		servers := realtest.New()

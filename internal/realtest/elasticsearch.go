@@ -185,7 +185,7 @@ func giveTo(dir string, user int) error {
 			return err
 		}
 		if err := os.Lchown(path, user, user); err != nil {
-			return fmt.Errorf("cannot hand Elasticsearch its folder: %w", err)
+			return fmt.Errorf("cannot hand the server its folder: %w", err)
 		}
 		return nil
 	})

@@ -8,12 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	kafkago "github.com/segmentio/kafka-go"
 )
 
 func TestServers(t *testing.T) {
 	t.Setenv("KLAXON_TEST_KAFKA", "") // these are about servers of our own
 	t.Setenv("KLAXON_TEST_ELASTICSEARCH", "")
+	t.Setenv("KLAXON_TEST_POSTGRES", "")
 	servers := New()
 	t.Cleanup(servers.Close)
 
@@ -79,6 +81,42 @@ func TestServers(t *testing.T) {
 			t.Errorf("the document is %s", got)
 		}
 	})
+}
+
+func TestPostgres(t *testing.T) {
+	t.Setenv("KLAXON_TEST_POSTGRES", "") // this is about a server of our own
+	servers := New()
+	t.Cleanup(servers.Close)
+	p := servers.NewPostgres(t)
+	conn := connect(t, p.URL)
+	for _, statement := range []string{"CREATE TABLE kept (text TEXT)", "INSERT INTO kept VALUES ('before the kill')"} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Kill9(); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgresReady(t.Context(), p.URL); err == nil {
+		t.Fatal("a server that was killed answers")
+	}
+	if err := p.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := connect(t, p.URL).QueryRow(t.Context(), "SELECT text FROM kept").Scan(&got); err != nil || got != "before the kill" {
+		t.Errorf("the row is %q, %v", got, err)
+	}
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
 }
 
 func createTopic(t *testing.T, brokers, name string) {

@@ -27,6 +27,7 @@ type Servers struct {
 	mu            sync.Mutex
 	kafka         shared
 	elasticsearch shared
+	postgres      shared
 	private       map[*server]struct{}
 }
 
@@ -45,7 +46,7 @@ func New() *Servers {
 func (s *Servers) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range []*shared{&s.kafka, &s.elasticsearch} {
+	for _, one := range []*shared{&s.kafka, &s.elasticsearch, &s.postgres} {
 		if one.server != nil {
 			one.server.close()
 		}
@@ -87,6 +88,20 @@ func (s *Servers) NewElasticsearch(t testing.TB) *Elasticsearch {
 	t.Helper()
 	one := s.own(t, elasticsearchKind())
 	return &Elasticsearch{URL: one.address, server: one}
+}
+
+// Postgres returns the process's PostgreSQL, started if need be. Databases of other tests live on it too: a test makes one of its
+// own. It skips or fails t when there is none.
+func (s *Servers) Postgres(t testing.TB) *Postgres {
+	t.Helper()
+	return newPostgres(s.share(t, postgresKind(), &s.postgres))
+}
+
+// NewPostgres returns a PostgreSQL of t's own, which it may stop and start again without disturbing others, and which ends with t. It is
+// never the one given by address. It skips or fails t when there is none.
+func (s *Servers) NewPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	return newPostgres(s.own(t, postgresKind()))
 }
 
 func (s *Servers) share(t testing.TB, k kind, one *shared) *server {

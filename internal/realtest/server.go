@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -131,7 +131,10 @@ func (s *server) close() {
 
 // waitClosed returns once nobody listens at the address: a process that was killed can hold its port a moment longer.
 func waitClosed(ctx context.Context, address string) error {
-	host := strings.TrimPrefix(address, "http://")
+	host := address
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host = u.Host
+	}
 	for {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", host)
 		if err != nil && ctx.Err() == nil {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-var errNotUnix = errors.New("servers are started on Unix only; give an address instead (KLAXON_TEST_KAFKA, KLAXON_TEST_ELASTICSEARCH)")
+var errNotUnix = errors.New("servers are started on Unix only; give an address instead (KLAXON_TEST_KAFKA, KLAXON_TEST_ELASTICSEARCH, KLAXON_TEST_POSTGRES)")
 
 func ownGroup(int) *syscall.SysProcAttr { return nil }
 func killGroup(int) error               { return errNotUnix }

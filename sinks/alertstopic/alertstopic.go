@@ -26,8 +26,8 @@ type Sink struct {
 // New makes a sink that writes to a topic.
 func New(producer Producer, topic string) *Sink { return &Sink{producer: producer, topic: topic} }
 
-// Deliver writes the alert of a message. After a crash it may write a revision twice: consumers know it by klaxon-alert-id and
-// klaxon-revision. The ref is the topic.
+// Deliver writes the alert of a message. After a crash it may write a revision twice: consumers know it by klaxon-id. The ref is the
+// topic.
 func (s *Sink) Deliver(ctx context.Context, m incidents.Message) (ref string, err error) {
 	if m.Type != incidents.TypeAlert {
 		return "", fmt.Errorf("the alerts topic takes alerts, not messages of type %q: %w", m.Type, incidents.ErrPermanent)
@@ -42,13 +42,17 @@ func (s *Sink) Deliver(ctx context.Context, m incidents.Message) (ref string, er
 	return s.topic, nil
 }
 
-// Key is the record's key: all alerts of an incident share it, and so a partition, where they keep their order.
+// Type says what a record holds, and in which version: within one, fields are only added.
+const Type = "com.klaxon.alert.v1"
+
+// Key is the record's key: all alerts of an incident share it, and so a partition, where the revisions of each keep their order.
 func Key(a *alert.Alert) []byte { return []byte(a.Tenant + "/" + a.Incident) }
 
 func headers(a *alert.Alert) []event.Header {
 	text := func(key, value string) event.Header { return event.Header{Key: key, Value: []byte(value)} }
 	return []event.Header{
-		text("klaxon-alert-id", a.ID), text("klaxon-revision", strconv.FormatInt(a.Revision, 10)), text("klaxon-rule", a.Rule.ID),
-		text("klaxon-severity", a.Severity.String()), text("klaxon-tenant", a.Tenant), text("content-type", "application/json"),
+		text("klaxon-id", a.RevisionID()), text("klaxon-type", Type), text("klaxon-alert-id", a.ID), text("klaxon-revision", strconv.FormatInt(a.Revision, 10)),
+		text("klaxon-rule", a.Rule.ID), text("klaxon-mode", string(a.Rule.Mode)), text("klaxon-severity", a.Severity.String()), text("klaxon-tenant", a.Tenant),
+		text("content-type", "application/json"),
 	}
 }

@@ -5,14 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/incidents/notifytest"
 	"github.com/klaxonhq/klaxon/sinks/alertstopic"
 )
 
@@ -22,13 +26,21 @@ type record struct {
 }
 
 type topic struct {
+	mu      sync.Mutex
 	records []record
 	err     error
+	hangs   bool
 }
 
-func (p *topic) Send(_ context.Context, name string, key, value []byte, headers []event.Header) error {
+func (p *topic) Send(ctx context.Context, name string, key, value []byte, headers []event.Header) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.err != nil {
 		return p.err
+	}
+	if p.hangs {
+		<-ctx.Done()
+		return ctx.Err()
 	}
 	r := record{topic: name, key: string(key), value: string(value), headers: map[string]string{}}
 	for _, h := range headers {
@@ -36,6 +48,22 @@ func (p *topic) Send(_ context.Context, name string, key, value []byte, headers 
 	}
 	p.records = append(p.records, r)
 	return nil
+}
+
+func TestContract(t *testing.T) {
+	notifytest.Run(t, func(*testing.T) notifytest.Target {
+		p := &topic{}
+		return notifytest.Target{Notifier: alertstopic.New(p, "klaxon.alerts"), Type: incidents.TypeAlert,
+			Taken: func() (out []string) {
+				for _, r := range p.records {
+					out = append(out, r.headers["klaxon-id"])
+				}
+				return out
+			},
+			Down: func() { p.err = errors.New("broker is down") }, Up: func() { p.err = nil },
+			Hang: func() { p.hangs = true }, Refuse: func() { p.err = fmt.Errorf("too large: %w", incidents.ErrPermanent) },
+		}
+	})
 }
 
 // documented returns the example of docs/alerts-topic.md, its key, and the names of headers and fields that stand in its tables.
@@ -77,16 +105,24 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := record{topic: "klaxon.alerts", key: key, value: example.String(), headers: map[string]string{
-		"klaxon-alert-id": a.ID, "klaxon-revision": "2", "klaxon-rule": "ssh-bruteforce", "klaxon-severity": "high", "klaxon-tenant": "acme",
-		"content-type": "application/json",
+		"klaxon-id": a.ID + "-2", "klaxon-type": "com.klaxon.alert.v1", "klaxon-alert-id": a.ID, "klaxon-revision": "2", "klaxon-rule": "ssh-bruteforce",
+		"klaxon-mode": "live", "klaxon-severity": "high", "klaxon-tenant": "acme", "content-type": "application/json",
 	}}
 	if diff := cmp.Diff(want, p.records[0], cmp.AllowUnexported(record{})); diff != "" {
 		t.Errorf("documented -, written +:\n%s", diff)
 	}
+	inDocs := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:klaxon|content)-[a-z-]+)` \\|").FindAllStringSubmatch(text, -1) {
+		inDocs[m[1]] = true
+	}
 	for name := range p.records[0].headers {
-		if !strings.Contains(text, "| `"+name+"` |") {
+		if !inDocs[name] {
 			t.Errorf("the header %s is not documented", name)
 		}
+		delete(inDocs, name)
+	}
+	if len(inDocs) > 0 {
+		t.Errorf("documented and not written: %v", inDocs)
 	}
 	full, err := json.Marshal(alert.Alert{Key: []alert.Field{{}}, Fields: []alert.Field{{}}, Degraded: "x"})
 	if err != nil {

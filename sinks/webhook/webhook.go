@@ -10,14 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/internal/outbound"
 )
 
 // Config says where a webhook's requests go. Zero values are replaced by the defaults named here.
@@ -28,11 +28,13 @@ type Config struct {
 	Secret string
 	// Previous are keys that receivers may still use, while one is exchanged: requests carry a signature by each.
 	Previous []string
+	// Header is sent along with every request, an Authorization for example. Its values stand in no error.
+	Header http.Header
 	// Source is the CloudEvents attribute of that name, a URI reference that says which klaxon speaks; "klaxon".
 	Source string
 	// Timeout bounds a request, with its answer; 10 s.
 	Timeout time.Duration
-	// TLS is for receivers with a private certificate; nil: the system's authorities.
+	// TLS is for receivers with a private certificate or that ask for one; nil: the system's authorities.
 	TLS *tls.Config
 	// Clock is for the signature's time; time.Now.
 	Clock func() time.Time
@@ -50,11 +52,8 @@ const ContentType = "application/cloudevents+json; charset=utf-8"
 const (
 	defaultSource  = "klaxon"
 	defaultTimeout = 10 * time.Second
-	// maxAnswer is how much of an answer is read, so that the connection can be used again; maxShown how much of it an error shows.
+	// maxAnswer is how much of an answer is read, so that the connection can be used again.
 	maxAnswer = 16 << 10
-	maxShown  = 200
-	// maxRetryAfter bounds what a receiver may ask for.
-	maxRetryAfter = time.Hour
 )
 
 // Webhook is the incidents.Notifier of one receiver. It is safe for concurrent use.
@@ -62,6 +61,8 @@ type Webhook struct {
 	url     string
 	host    string // for errors
 	secrets []string
+	header  http.Header
+	hidden  []string // what no error shows
 	source  string
 	clock   func() time.Time
 	client  *http.Client
@@ -69,17 +70,29 @@ type Webhook struct {
 
 // New makes a webhook. It does no I/O.
 func New(c Config) (*Webhook, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the webhook's url is no http or https address")
+	u, err := outbound.ParseURL(c.URL)
+	if err != nil {
+		return nil, err
 	}
 	secrets := append([]string{c.Secret}, c.Previous...)
-	for _, s := range secrets {
-		if s == "" {
-			return nil, errors.New("a webhook needs a secret: without one its receiver cannot tell klaxon from anybody else")
-		}
+	if slices.Contains(secrets, "") {
+		return nil, errors.New("a webhook needs a secret: without one its receiver cannot tell klaxon from anybody else")
 	}
-	w := &Webhook{url: c.URL, host: u.Host, secrets: secrets, source: c.Source, clock: c.Clock, client: client(c)}
+	if len(secrets) > maxSignatures {
+		return nil, fmt.Errorf("a webhook has at most %d secrets at once", maxSignatures)
+	}
+	hidden := slices.Clone(secrets)
+	for name, values := range c.Header {
+		if err := CheckHeader(name, values...); err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, values...)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	w := &Webhook{url: c.URL, host: u.Host, secrets: secrets, header: c.Header.Clone(), hidden: hidden, source: c.Source, clock: c.Clock,
+		client: outbound.NewClient(c.Timeout, c.TLS)}
 	if w.source == "" {
 		w.source = defaultSource
 	}
@@ -89,21 +102,30 @@ func New(c Config) (*Webhook, error) {
 	return w, nil
 }
 
-func client(c Config) *http.Client {
-	timeout := c.Timeout
-	if timeout <= 0 {
-		timeout = defaultTimeout
+// CheckHeader says what is wrong with a header that is to be sent along: it must be one that HTTP can carry and that klaxon does not
+// set itself. The error shows no value.
+func CheckHeader(name string, values ...string) error {
+	token := func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
 	}
-	return &http.Client{
-		Timeout: timeout,
-		// A redirect would send what is signed for one receiver to another.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: timeout}).DialContext, TLSClientConfig: c.TLS,
-			TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: maxAnswer,
-			MaxConnsPerHost: 4, MaxIdleConns: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, DisableCompression: true,
-		},
+	if name == "" || strings.ContainsFunc(name, token) {
+		return fmt.Errorf("%q is no name of a header: use letters, digits and dashes", name)
 	}
+	if slices.Contains(ownHeaders(), http.CanonicalHeaderKey(name)) {
+		return fmt.Errorf("the header %s is klaxon's own to set", name)
+	}
+	for _, v := range values {
+		if strings.ContainsFunc(v, unicode.IsControl) {
+			return fmt.Errorf("the value of the header %s holds control characters", name)
+		}
+	}
+	return nil
+}
+
+// ownHeaders are those that klaxon or HTTP itself sets.
+func ownHeaders() []string {
+	return []string{"Content-Type", "Idempotency-Key", SignatureHeader, "User-Agent", "Host", "Content-Length", "Content-Encoding", "Transfer-Encoding",
+		"Connection", "Te", "Trailer", "Upgrade", "Expect"}
 }
 
 // cloudEvent is the request's body.
@@ -122,8 +144,9 @@ type cloudEvent struct {
 
 // Deliver sends one message. The ref is what the receiver's Location header says, if anything.
 //
-// An error that wraps incidents.ErrPermanent means that the receiver will never take the message: it answered with a status from 400
-// to 499, other than 408, 425 and 429. After every other error it may be tried again; a *RetryError says when.
+// An error that wraps incidents.ErrPermanent means that the receiver will never take this message: it said so with a status from 400
+// to 499, other than those that mean the sender, the address or the moment. After every other error it may be tried again; an
+// *outbound.RetryError says when.
 func (w *Webhook) Deliver(ctx context.Context, m incidents.Message) (ref string, err error) {
 	body, err := w.encode(&m)
 	if err != nil {
@@ -133,13 +156,16 @@ func (w *Webhook) Deliver(ctx context.Context, m incidents.Message) (ref string,
 	if err != nil {
 		return "", fmt.Errorf("cannot make a request to %s: %w", w.host, incidents.ErrPermanent)
 	}
+	for name, values := range w.header {
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
 	r.Header.Set("Content-Type", ContentType)
 	r.Header.Set("User-Agent", "klaxon")
 	r.Header.Set("Idempotency-Key", m.ID)
 	r.Header.Set(SignatureHeader, Sign(body, w.clock(), w.secrets...))
 	resp, err := w.client.Do(r)
 	if err != nil {
-		return "", fmt.Errorf("cannot reach the webhook at %s: %w", w.host, unaddressed(err))
+		return "", fmt.Errorf("cannot reach the webhook at %s: %w", w.host, outbound.Unaddressed(err))
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -162,6 +188,9 @@ func (w *Webhook) encode(m *incidents.Message) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("a webhook knows no messages of type %q: %w", m.Type, incidents.ErrPermanent)
 	}
+	if len(m.Body) == 0 {
+		return nil, fmt.Errorf("message %s is empty: %w", m.ID, incidents.ErrPermanent)
+	}
 	body, err := json.Marshal(cloudEvent{SpecVersion: "1.0", ID: m.ID, Source: w.source, Type: kind, Subject: m.Subject,
 		Time: m.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), DataContentType: "application/json", Tenant: m.Tenant,
 		Severity: m.Severity.String(), Data: m.Body})
@@ -169,15 +198,6 @@ func (w *Webhook) encode(m *incidents.Message) ([]byte, error) {
 		return nil, fmt.Errorf("message %s is no JSON (%w): %w", m.ID, err, incidents.ErrPermanent)
 	}
 	return body, nil
-}
-
-// unaddressed takes the address off an error of the HTTP client: its path or query may be a secret.
-func unaddressed(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // refused is the error for an answer that is no success.
@@ -190,28 +210,17 @@ func (w *Webhook) refused(resp *http.Response, answer []byte) error {
 	switch {
 	case status < 400:
 		return fmt.Errorf("%s; redirects are not followed: set the webhook's url to where it leads", text)
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
-		return &RetryError{text: text, after: retryAfter(resp.Header.Get("Retry-After"), w.clock())}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		text += "; check that both sides have the same secret"
+		text += "; check the secret on both sides, and the authorization that the webhook sends along"
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		text += "; check the webhook's url"
+	case status == http.StatusProxyAuthRequired:
+		text += "; check the proxy"
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
+	default:
+		return fmt.Errorf("%s: %w", text, incidents.ErrPermanent)
 	}
-	return fmt.Errorf("%s: %w", text, incidents.ErrPermanent)
+	return &outbound.RetryError{Text: text, After: outbound.RetryAfter(resp.Header.Get("Retry-After"), w.clock())}
 }
 
-// shown is the beginning of what a receiver said, as one line without control characters, and without our secrets.
-func (w *Webhook) shown(s string) string {
-	for _, secret := range w.secrets {
-		s = strings.ReplaceAll(s, secret, "[secret]")
-	}
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-	if runes := []rune(s); len(runes) > maxShown {
-		return string(runes[:maxShown]) + "…"
-	}
-	return s
-}
+func (w *Webhook) shown(s string) string { return outbound.Shown(s, w.hidden) }

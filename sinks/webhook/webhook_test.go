@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/incidents/notifytest"
+	"github.com/klaxonhq/klaxon/internal/outbound"
 	"github.com/klaxonhq/klaxon/sinks/webhook"
 )
 
@@ -38,6 +41,55 @@ func newWebhook(t *testing.T, c webhook.Config) *webhook.Webhook {
 	return w
 }
 
+// receiver takes what comes, as long as it is up.
+type receiver struct {
+	mu     sync.Mutex
+	taken  []string
+	status int
+	hangs  bool
+}
+
+func (x *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	io.Copy(io.Discard, r.Body)
+	if x.status != 0 {
+		w.WriteHeader(x.status)
+		io.WriteString(w, "no, "+r.Header.Get("Authorization")+" "+r.Header.Get(webhook.SignatureHeader))
+		return
+	}
+	x.taken = append(x.taken, r.Header.Get("Idempotency-Key"))
+	if x.hangs {
+		<-r.Context().Done()
+	}
+}
+
+func (x *receiver) become(change func()) func() {
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		change()
+	}
+}
+
+func TestContract(t *testing.T) {
+	for kind := range map[string]bool{incidents.TypeAlert: true, incidents.TypeIncident: true} {
+		t.Run(kind, func(t *testing.T) {
+			notifytest.Run(t, func(t *testing.T) notifytest.Target {
+				x := &receiver{}
+				s := httptest.NewServer(x)
+				t.Cleanup(s.Close)
+				w := newWebhook(t, webhook.Config{URL: s.URL + "/T0KEN?key=T0KEN", Header: http.Header{"Authorization": {"Bearer b34rer"}}, Timeout: time.Minute})
+				return notifytest.Target{Notifier: w, Type: kind, Secrets: []string{secret, "T0KEN", "b34rer"},
+					Taken: func() []string { x.mu.Lock(); defer x.mu.Unlock(); return x.taken },
+					Down:  x.become(func() { x.status = 502 }), Up: x.become(func() { x.status = 0 }),
+					Hang: x.become(func() { x.hangs = true }), Refuse: x.become(func() { x.status = 422 }),
+				}
+			})
+		})
+	}
+}
+
 func TestRequest(t *testing.T) {
 	var got map[string]any
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +102,8 @@ func TestRequest(t *testing.T) {
 				t.Errorf("signature: %v", err)
 			}
 		}
-		if r.Method != "POST" || r.URL.Path != "/hook" || r.Header.Get("Idempotency-Key") != "0a1b-3" || r.Header.Get("Content-Type") != webhook.ContentType {
+		if r.Method != "POST" || r.URL.Path != "/hook" || r.Header.Get("Idempotency-Key") != "0a1b-3" || r.Header.Get("Content-Type") != webhook.ContentType ||
+			r.Header.Get("Authorization") != "Bearer T0KEN" {
 			t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 		}
 		if err := json.Unmarshal(body, &got); err != nil {
@@ -60,7 +113,7 @@ func TestRequest(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer s.Close()
-	ref, err := newWebhook(t, webhook.Config{URL: s.URL + "/hook", Previous: []string{"old"}, Source: "klaxon/eu"}).Deliver(context.Background(), message())
+	ref, err := newWebhook(t, webhook.Config{URL: s.URL + "/hook", Previous: []string{"old"}, Source: "klaxon/eu", Header: http.Header{"authorization": {"Bearer T0KEN"}}}).Deliver(context.Background(), message())
 	if err != nil || ref != "/tickets/17" {
 		t.Fatal(ref, err)
 	}
@@ -88,7 +141,8 @@ func TestStatuses(t *testing.T) {
 		after     time.Duration
 	}{
 		{301, false, 0}, {304, false, 0}, {307, false, 0},
-		{400, true, 0}, {401, true, 0}, {403, true, 0}, {404, true, 0}, {409, true, 0}, {410, true, 0}, {413, true, 0}, {422, true, 0},
+		{400, true, 0}, {402, true, 0}, {409, true, 0}, {410, true, 0}, {413, true, 0}, {422, true, 0}, {451, true, 0},
+		{401, false, 9 * time.Second}, {403, false, 9 * time.Second}, {404, false, 9 * time.Second}, {405, false, 9 * time.Second}, {407, false, 9 * time.Second},
 		{408, false, 9 * time.Second}, {425, false, 9 * time.Second}, {429, false, 9 * time.Second},
 		{500, false, 9 * time.Second}, {502, false, 9 * time.Second}, {503, false, 9 * time.Second}, {599, false, 9 * time.Second},
 	} {
@@ -97,12 +151,13 @@ func TestStatuses(t *testing.T) {
 				w.Header().Set("Retry-After", "9")
 				w.WriteHeader(c.status)
 				if c.status >= 400 {
-					io.WriteString(w, "no \x1b[31m"+secret+"\nline two "+strings.Repeat("x", 5000))
+					io.WriteString(w, "no \x1b[31m"+secret+"\nBearer T0KEN, line two "+strings.Repeat("x", 5000))
 				}
 			}))
 			defer s.Close()
-			_, err := newWebhook(t, webhook.Config{URL: s.URL + "/T0KEN?key=T0KEN"}).Deliver(context.Background(), message())
-			var retry *webhook.RetryError
+			own := http.Header{"Authorization": {"Bearer T0KEN"}}
+			_, err := newWebhook(t, webhook.Config{URL: s.URL + "/T0KEN?key=T0KEN", Header: own}).Deliver(context.Background(), message())
+			var retry *outbound.RetryError
 			after := time.Duration(0)
 			if errors.As(err, &retry) {
 				after = retry.RetryAfter()
@@ -203,11 +258,16 @@ func TestClosing(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	for name, c := range map[string]webhook.Config{
-		"no url":          {Secret: secret},
-		"another scheme":  {URL: "ftp://x/T0KEN", Secret: secret},
-		"a broken url":    {URL: "http://x/%zz?T0KEN", Secret: secret},
-		"no secret":       {URL: "http://x/T0KEN"},
-		"an empty former": {URL: "http://x/T0KEN", Secret: secret, Previous: []string{""}},
+		"no url":                  {Secret: secret},
+		"another scheme":          {URL: "ftp://x/T0KEN", Secret: secret},
+		"a broken url":            {URL: "http://x/%zz?T0KEN", Secret: secret},
+		"no secret":               {URL: "http://x/T0KEN"},
+		"an empty former":         {URL: "http://x/T0KEN", Secret: secret, Previous: []string{""}},
+		"many secrets":            {URL: "http://x/T0KEN", Secret: secret, Previous: strings.Fields("1 2 3 4 5 6 7 8")},
+		"a strange header":        {URL: "http://x/T0KEN", Secret: secret, Header: http.Header{"X Y": {"T0KEN"}}},
+		"a header without a name": {URL: "http://x/T0KEN", Secret: secret, Header: http.Header{"": {"T0KEN"}}},
+		"a header of klaxon's":    {URL: "http://x/T0KEN", Secret: secret, Header: http.Header{"idempotency-key": {"T0KEN"}}},
+		"a header of two lines":   {URL: "http://x/T0KEN", Secret: secret, Header: http.Header{"X-A": {"T0KEN\r\nX-B: c"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := webhook.New(c)

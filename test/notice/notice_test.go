@@ -69,7 +69,7 @@ func licenceOf(t *testing.T, root, path string) string {
 	if dir == "" {
 		return ""
 	}
-	for _, name := range []string{"LICENSE", "LICENSE.txt", "COPYING"} {
+	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENSE-APACHE", "COPYING"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			continue
@@ -78,6 +78,7 @@ func licenceOf(t *testing.T, root, path string) string {
 			{"Apache License", "Apache-2.0"},
 			{"Mozilla Public License", "MPL-2.0"},
 			{"Permission is hereby granted, free of charge", "MIT"},
+			{"Permission to use, copy, modify, and/or distribute this software", "ISC"},
 			{"Redistribution and use in source and binary forms", "BSD-3-Clause"},
 		} {
 			if strings.Contains(string(text), known.words) {

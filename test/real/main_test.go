@@ -4,6 +4,7 @@ package real
 import (
 	"testing"
 
+	"github.com/klaxonhq/klaxon/incidents/postgres/postgrestest"
 	"github.com/klaxonhq/klaxon/ingest/kafka/kafkatest"
 	"github.com/klaxonhq/klaxon/internal/realtest"
 	"github.com/klaxonhq/klaxon/sinks/elasticsearch/estest"
@@ -15,5 +16,6 @@ func TestReal(t *testing.T) {
 	t.Cleanup(s.Close)
 	t.Run("Kafka", func(t *testing.T) { kafkatest.Suite(t, s.Kafka(t).Brokers) })
 	t.Run("Elasticsearch", func(t *testing.T) { estest.Suite(t, s.Elasticsearch(t).URL) })
+	t.Run("Postgres", func(t *testing.T) { p := s.Postgres(t); postgrestest.Suite(t, p.URL, p.CA) })
 	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
 }

@@ -66,6 +66,10 @@ func outside() []only {
 			why: "the embedded broker, and a second opinion for the contract suite; the product's client is kafka-go, or there are two sets of bugs"},
 		{module: "github.com/segmentio/kafka-go", paths: []string{"ingest/kafka", "internal/realtest", "cmd/klaxon", "test", "bench"},
 			why: "one adapter to Kafka"},
+		{module: "github.com/oschwald/maxminddb-golang", paths: []string{"ingest/enrich", "test", "bench"},
+			why: "one reader of databases of addresses, which checks them when it opens them"},
+		{module: "github.com/maxmind/mmdbwriter", paths: []string{"internal/mmdbtest", "test", "bench"},
+			why: "the product reads databases; tests make them"},
 		{module: "modernc.org/sqlite", paths: []string{"incidents/sqlite", "test", "bench"},
 			why: "one package a store"},
 	}

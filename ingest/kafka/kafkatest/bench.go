@@ -119,7 +119,7 @@ func (b *bench) until(what string, done func() bool) {
 
 func (b *bench) group(id string) kafka.GroupConfig {
 	return kafka.GroupConfig{
-		ID: b.topic + id, Topics: []string{b.topic}, Session: session, MaxWait: 50 * time.Millisecond, Watch: 200 * time.Millisecond,
+		ID: b.topic + id, Topics: kafka.Select(b.topic), Session: session, MaxWait: 50 * time.Millisecond, Watch: 200 * time.Millisecond, Find: 200 * time.Millisecond,
 		OnError: func(err error) {
 			if !errors.Is(err, errDone) {
 				b.Logf("told: %v", err)

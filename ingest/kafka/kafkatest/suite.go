@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 func Suite(t *testing.T, brokers string) {
 	t.Run("kafka", func(t *testing.T) { // returns when the parallel tests are done
 		for name, test := range map[string]func(*bench){
-			"ping and topics": pingAndTopics, "shape": shape, "partitioner": partitioner, "rebalance": rebalance, "recreated topic": recreated, "late topic": lateTopic,
+			"ping and topics": pingAndTopics, "shape": shape, "partitioner": partitioner, "rebalance": rebalance, "recreated topic": recreated, "late topic": lateTopic, "patterns": patterns,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -33,6 +34,7 @@ func Suite(t *testing.T, brokers string) {
 		}
 		for name, test := range map[string]func(*bench){
 			"round trip": roundTrip, "codecs": codecs, "transactions": transactions, "big messages": bigMessages, "removed records": removedRecords, "commit": commit,
+			"sample": sample,
 		} {
 			for _, old := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/old fetch %v", name, old), func(t *testing.T) {
@@ -46,15 +48,12 @@ func Suite(t *testing.T, brokers string) {
 
 func pingAndTopics(b *bench) {
 	b.must(b.client.Ping(b.ctx))
-	b.create(1, nil)
-	topics, err := b.client.Topics(b.ctx)
+	shape := b.create(2, nil)
+	topics, err := b.client.List(b.ctx)
 	b.must(err)
-	for _, name := range topics {
-		if name == b.topic {
-			return
-		}
+	if want := (kafka.Topic{Name: b.topic, ID: shape.ID, Partitions: 2, Replication: 1}); !slices.Contains(topics, want) {
+		b.Errorf("%+v is not among %+v", want, topics)
 	}
-	b.Errorf("%s is not among %v", b.topic, topics)
 }
 
 func shape(b *bench) {
