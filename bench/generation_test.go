@@ -20,6 +20,13 @@ import (
 // shipped is what klaxon is without anybody's own rules: the datasets, rules and lists that ship with it.
 func shipped(t testing.TB) *pipeline.Generation {
 	t.Helper()
+	g, _ := shippedOptions(t)
+	return g
+}
+
+// shippedOptions is shipped, and what its normalisers are made with.
+func shippedOptions(t testing.TB) (*pipeline.Generation, ingest.Options) {
+	t.Helper()
 	var list diag.List
 	registry := lists.Load(rulesd.Lists(), &list)
 	units := rules.LoadFiles([]fs.FS{rulesd.FS()}, &list)
@@ -54,5 +61,5 @@ func shipped(t testing.TB) *pipeline.Generation {
 	}
 	options := ingest.Options{Datasets: claimed, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: traffic.TenantHeader}}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
-	return g
+	return g, options
 }

@@ -26,7 +26,8 @@ func conditions(lists fs.FS) []condition {
 		audit  = "app.audit"
 		failed = `event.action == "ssh_login" && event.outcome == "failure"`
 		signed = `event.action in ["user.sign_in", "sign_in", "login", "user.login"]`
-		abroad = `(source?.geo?.country_iso_code in $embargoed or client?.geo?.country_iso_code in $embargoed)`
+		peer   = `(source?.geo?.country_iso_code in $embargoed or source?.geo?.region_iso_code in $embargoed-regions)`
+		abroad = `(` + peer + ` or client?.geo?.country_iso_code in $embargoed or client?.geo?.region_iso_code in $embargoed-regions)`
 	)
 	out := []condition{
 		{rule: "app-mfa-disabled", dataset: audit, where: `event.action in ["user.mfa_disabled", "mfa_disabled", "user.mfa.disable", "workspace.mfa_requirement_disabled"] and event.outcome == "success"`},
@@ -41,11 +42,11 @@ func conditions(lists fs.FS) []condition {
 		{rule: "cloudtrail-access-key-for-another-user", dataset: trail, where: `event.action == "CreateAccessKey" and event.outcome == "success" and user?.target?.name != nil and user?.name != nil and user?.target?.name != user?.name`},
 		{rule: "cloudtrail-security-group-opened", dataset: trail, where: `event.action == "AuthorizeSecurityGroupIngress" and event.outcome == "success" and (any(aws.cloudtrail?.requestParameters?.ipPermissions?.items ?? [], (any(.ipRanges?.items ?? [], .cidrIp == "0.0.0.0/0") or any(.ipv6Ranges?.items ?? [], .cidrIpv6 == "::/0")) and (.ipProtocol == "-1" or .fromPort <= 22 and .toPort >= 22 or .fromPort <= 3389 and .toPort >= 3389 or .fromPort <= 3306 and .toPort >= 3306 or .fromPort <= 5432 and .toPort >= 5432 or .fromPort <= 6379 and .toPort >= 6379 or .fromPort <= 9200 and .toPort >= 9200)) or aws.cloudtrail?.requestParameters?.cidrIp == "0.0.0.0/0" and aws.cloudtrail.requestParameters?.fromPort in [22, 3389, 3306, 5432, 6379, 9200])`},
 		{rule: "cloudtrail-kms-key-deletion", dataset: trail, where: `event.provider == "kms.amazonaws.com" and event.action in ["ScheduleKeyDeletion", "DisableKey", "DeleteImportedKeyMaterial"] and event.outcome == "success"`},
-		{rule: "cloudtrail-embargoed-console-login", dataset: trail, where: `event.action == "ConsoleLogin" and event.outcome == "success" and source?.geo?.country_iso_code in $embargoed`},
+		{rule: "cloudtrail-embargoed-console-login", dataset: trail, where: `event.action == "ConsoleLogin" and event.outcome == "success" and ` + peer},
 		{rule: "ssh-bruteforce", dataset: auth, where: failed},
 		{rule: "ssh-account-guessing", dataset: auth, where: failed},
 		{rule: "ssh-root-password-login", dataset: auth, where: `event?.action == "ssh_login" and event?.outcome == "success" and user?.name == "root" and system?.auth?.ssh?.method == "password"`},
-		{rule: "ssh-embargoed-login", dataset: auth, where: `event?.action == "ssh_login" and event?.outcome == "success" and source?.geo?.country_iso_code in $embargoed`},
+		{rule: "ssh-embargoed-login", dataset: auth, where: `event?.action == "ssh_login" and event?.outcome == "success" and ` + peer},
 		{rule: "web-request-flood", dataset: web, where: `source?.ip != nil and not private(source?.ip)`},
 		{rule: "web-request-flood-behind-proxy", dataset: web, where: `source?.ip != nil and client?.ip != nil and private(source?.ip) and not private(client?.ip)`},
 		{rule: "web-scanner", dataset: web, where: `http?.response?.status_code == 404 and source?.ip != nil and not private(source?.ip)`},
@@ -66,7 +67,7 @@ func conditions(lists fs.FS) []condition {
 // compile puts lists in as constants: stock expr makes sets of them.
 func (c condition) compile() (*vm.Program, error) {
 	where := c.where
-	for _, name := range []string{"embargoed", "admin-policies"} {
+	for _, name := range []string{"embargoed-regions", "embargoed", "admin-policies"} {
 		if !strings.Contains(where, "$"+name) {
 			continue
 		}

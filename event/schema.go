@@ -126,7 +126,8 @@ func wantsArray(name string) bool {
 	switch name {
 	case FieldTags, FieldBad, "event.category", "event.type", "process.args", "host.ip", "host.mac", "observer.ip", "observer.mac", "dns.answers",
 		"dns.header_flags", "dns.resolved_ip", "user.roles", "container.image.tag", "threat.tactic.id", "threat.tactic.name", "threat.technique.id",
-		"threat.technique.name", "email.to.address", "email.cc.address", "email.bcc.address", "email.from.address", "email.reply_to.address":
+		"threat.technique.name", "email.to.address", "email.cc.address", "email.bcc.address", "email.from.address", "email.reply_to.address",
+		"klaxon.geo.databases", "klaxon.source.network", "klaxon.destination.network", "klaxon.client.network", "klaxon.server.network":
 		return true
 	}
 	return strings.HasPrefix(name, "related.")

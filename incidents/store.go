@@ -55,10 +55,10 @@ type KeyState struct {
 type Store interface {
 	// Claim takes a shard, in a transaction of its own: from its end on no transaction of an earlier epoch can commit.
 	Claim(ctx context.Context, shard int32, topicID string) (ShardState, error)
-	// Update calls f in one transaction, which is committed if f returns nil, and otherwise leaves nothing behind. The Tx is valid
-	// until f returns. Writing transactions exclude each other as far as they lock the same shards and keys.
+	// Update calls f in one transaction, which is committed if f returns nil, and otherwise leaves nothing behind; then it may call f
+	// again. The Tx is valid until f returns. Writing transactions exclude each other as far as they lock the same shards and keys.
 	Update(ctx context.Context, f func(Tx) error) error
-	// View calls f with one unchanging state. The View is valid until f returns.
+	// View calls f with one unchanging state, and may call it again. The View is valid until f returns.
 	View(ctx context.Context, f func(View) error) error
 	// Close waits for transactions under way.
 	Close() error

@@ -36,6 +36,29 @@ func WriteList(w io.Writer, list []Incident) error {
 	return t.Flush()
 }
 
+// causeWidth is how many characters of a failure a list shows.
+const causeWidth = 120
+
+// WriteOutbox writes a table of messages for people. What comes from events and destinations is made safe for a terminal.
+func WriteOutbox(w io.Writer, list []Message) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "no messages")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SEQ\tDESTINATION\tSTATE\tWRITTEN (UTC)\tTRIES\tNEXT\tABOUT\tREVISION\tCAUSE")
+	for i := range list {
+		m := &list[i]
+		next := "-"
+		if m.State == Waiting {
+			next = clock(m.Next)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s\t%s %s\t%d\t%s\n", m.Seq, cell(m.Destination, titleWidth), m.State, clock(m.Created), m.Attempts, next, m.Type, short(m.Subject),
+			m.Revision, cell(m.Cause, causeWidth))
+	}
+	return t.Flush()
+}
+
 // WriteShow writes an incident, its timeline and its alerts for people. What comes from events is made safe for a terminal.
 func WriteShow(w io.Writer, in Incident, timeline []Entry, alerts []alert.Alert) error {
 	b := bufio.NewWriter(w)

@@ -114,6 +114,7 @@ func (c *setCompiler) rule(u *Unit) (*Rule, bool) {
 	}
 	r.Severity = c.severities(r, d.severity)
 	c.alert(r, d)
+	c.evidence(r)
 	c.checkPlain(r, d)
 	c.tests(r, d)
 	r.conditions = c.conditions

@@ -51,7 +51,7 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, hide: cfg.Secrets.replacer()}
 	a.state, a.stats.log, a.stats.config, a.stats.using = &a.stats.state, repeatsOf(log), cfg.Hash, a.using
 	var err error
-	if a.loaded, err = newGenerations(cfg.sources, log, &a.stats.generation); err != nil {
+	if a.loaded, err = newGenerations(cfg.sources, log, a.stats); err != nil {
 		return nil, err
 	}
 	kc, err := kafkaConfig(cfg.Kafka, log)

@@ -20,6 +20,7 @@ type Config struct {
 	Kafka    KafkaConfig
 	Tenant   TenantConfig
 	Proxies  []netip.Prefix // believed about the addresses that they forward for, beside private ones
+	Enrich   EnrichConfig
 	Datasets DatasetsConfig
 	Rules    RulesConfig
 	Reload   ReloadConfig
@@ -117,6 +118,7 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 	kafka := r.kafka(m.Need("kafka"), &c.Kafka)
 	r.tenant(m.Get("tenant"), &c.Tenant)
 	c.Proxies = r.networks(m.Get("trusted_proxies"))
+	r.enrich(m.Get("enrich"), &c.Enrich)
 	r.datasets(m.Get("datasets"), &c.Datasets)
 	r.rules(m.Get("rules"), &c.Rules)
 	r.reload(m.Get("reload"), &c.Reload)
@@ -254,8 +256,9 @@ func (r configReader) networks(n diag.Node) []netip.Prefix {
 	for _, e := range n.OneOrMany() {
 		s := e.Text()
 		if a, err := netip.ParseAddr(s); err == nil {
+			a = a.Unmap()
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
-		} else if p, err := netip.ParsePrefix(s); err == nil {
+		} else if p, err := netip.ParsePrefix(s); err == nil && !p.Addr().Is4In6() {
 			out = append(out, p.Masked())
 		} else {
 			e.Errorf("%q is neither an address nor a network", s).Hint("write 198.51.100.7 or 198.51.100.0/24")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/mmdbtest"
 )
 
 const root = "../.."
@@ -45,6 +46,7 @@ func wholeExample(t *testing.T) (file string, secrets []string) {
 	if text == string(data) {
 		t.Fatal("no commented setting was found")
 	}
+	text = strings.Replace(text, "  path: data/klaxon.db\n", "", 1) // a store is in a file or in a database
 	dir := t.TempDir()
 	writeCertificates(t, dir)
 	text = regexp.MustCompile(`/run/secrets/[a-z-]+`).ReplaceAllStringFunc(text, func(name string) string {
@@ -55,6 +57,8 @@ func wholeExample(t *testing.T) (file string, secrets []string) {
 		}
 		return own
 	})
+	mmdbtest.Write(t, dir)
+	text = regexp.MustCompile(`(city|country|asn|anonymous): \S+\.mmdb`).ReplaceAllString(text, "$1: $1.mmdb")
 	file = filepath.Join(dir, "klaxon.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

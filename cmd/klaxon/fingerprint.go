@@ -34,8 +34,8 @@ func fingerprint(s sources, sums *fileSums) string {
 			part(h, "", nil)
 		}
 	}
-	for _, file := range s.files {
-		part(h, filepath.Base(file), []byte(sums.of(file)))
+	for _, f := range s.geoip {
+		part(h, string(f.Kind), []byte(sums.of(f.Path)))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

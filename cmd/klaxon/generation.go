@@ -23,7 +23,7 @@ import (
 type generations struct {
 	sources func() sources
 	log     *zap.Logger
-	stats   *generationStats
+	stats   *stats
 	current atomic.Pointer[loaded]
 	ask     chan struct{} // somebody saw a sign of newer files
 
@@ -40,7 +40,7 @@ type generationStats struct {
 }
 
 // newGenerations loads the first generation, without which there is nothing to run. Every mistake is in the error.
-func newGenerations(from func() sources, log *zap.Logger, stats *generationStats) (*generations, error) {
+func newGenerations(from func() sources, log *zap.Logger, stats *stats) (*generations, error) {
 	g := &generations{sources: from, log: log, stats: stats, ask: make(chan struct{}, 1)}
 	next, list := g.load()
 	if next == nil {
@@ -81,6 +81,9 @@ var errRestless = errors.New("they change faster than they can be read")
 func (g *generations) load() (*loaded, diag.List) {
 	for range maxReads {
 		s := g.sources()
+		if last := g.get(); last != nil {
+			s.opened = last.databases
+		}
 		before := fingerprint(s, &g.sums)
 		next, list := load(s)
 		if fingerprint(s, &g.sums) != before {
@@ -97,9 +100,13 @@ func (g *generations) load() (*loaded, diag.List) {
 func (g *generations) adopt(next *loaded) {
 	g.current.Store(next)
 	g.refused, g.why = "", ""
-	g.stats.Loads.Add(1)
-	g.stats.Refused.Store(0)
-	g.stats.Loaded.Store(next.at.UnixMilli())
+	g.stats.generation.Loads.Add(1)
+	g.stats.generation.Refused.Store(0)
+	g.stats.generation.Loaded.Store(next.at.UnixMilli())
+	g.stats.databases(next.databases)
+	for _, v := range next.databases.Versions() {
+		g.log.Info("database of addresses", zap.String("kind", string(v.Kind)), zap.String("type", v.Type), zap.Time("built", v.Built))
+	}
 }
 
 // settle is how long changed files must stay the same before they are loaded: somebody may be copying a folder.
@@ -118,7 +125,7 @@ func (g *generations) look(ctx context.Context, told bool) bool {
 	case now == g.refused && !told:
 		return false
 	}
-	g.stats.Changed.Store(time.Now().UnixMilli())
+	g.stats.generation.Changed.Store(time.Now().UnixMilli())
 	for !told {
 		if !pause(ctx, settle) {
 			return false
@@ -147,7 +154,7 @@ func (g *generations) unchanged(told bool) {
 	if g.refused != "" {
 		g.log.Info("the files that did not load are again as they are in force")
 		g.refused, g.why = "", ""
-		g.stats.Refused.Store(0)
+		g.stats.generation.Refused.Store(0)
 	} else if told {
 		g.log.Info("rules, datasets, lists and databases are as they are in force")
 	}
@@ -170,8 +177,8 @@ func (g *generations) refuse(hash string, list diag.List) {
 	if n := len(mistakes) - 1; n > 0 {
 		g.why += fmt.Sprintf(" (and %d more)", n)
 	}
-	g.stats.Failures.Add(1)
-	g.stats.Refused.Store(1)
+	g.stats.generation.Failures.Add(1)
+	g.stats.generation.Refused.Store(1)
 	g.log.Error("changed files do not load, and what was loaded before goes on; klaxon check shows every mistake",
 		zap.Int("mistakes", len(mistakes)), zap.Strings("first", mistakes[:min(len(mistakes), shownMistakes)]))
 }

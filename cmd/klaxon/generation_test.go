@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klaxonhq/klaxon/ingest/datasets"
+	"github.com/klaxonhq/klaxon/ingest/enrich"
 	"github.com/klaxonhq/klaxon/internal/diag"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -39,7 +40,7 @@ func newWatched(t *testing.T) *watched {
 		return s
 	}
 	var err error
-	if w.generations, err = newGenerations(from, zap.New(core), &generationStats{}); err != nil {
+	if w.generations, err = newGenerations(from, zap.New(core), newStats()); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -99,8 +100,8 @@ func TestFilesThatDoNotLoadChangeNothing(t *testing.T) {
 			t.Fatal("a bad file came into force")
 		}
 	}
-	if n := w.stats.Failures.Load(); n != 1 || w.stats.Refused.Load() != 1 {
-		t.Errorf("%d failures, refused %d: one change is one failure, however often it is looked at", n, w.stats.Refused.Load())
+	if n := w.stats.generation.Failures.Load(); n != 1 || w.stats.generation.Refused.Load() != 1 {
+		t.Errorf("%d failures, refused %d: one change is one failure, however often it is looked at", n, w.stats.generation.Refused.Load())
 	}
 	why := w.trouble()
 	if !strings.Contains(why, filepath.Join(w.dir, "bad.yaml")+":") || !strings.Contains(why, "what was loaded before goes on") {
@@ -109,13 +110,13 @@ func TestFilesThatDoNotLoadChangeNothing(t *testing.T) {
 	if said := w.said("changed files do not load"); len(said) != 1 || said[0].Level != zap.ErrorLevel {
 		t.Errorf("said %v", said)
 	}
-	if w.look(t.Context(), true); w.stats.Failures.Load() != 2 {
+	if w.look(t.Context(), true); w.stats.generation.Failures.Load() != 2 {
 		t.Error("who sends SIGHUP is not answered")
 	}
 	if err := os.Remove(filepath.Join(w.dir, "bad.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	if w.look(t.Context(), false) || w.trouble() != "" || w.stats.Refused.Load() != 0 || w.get() != first {
+	if w.look(t.Context(), false) || w.trouble() != "" || w.stats.generation.Refused.Load() != 0 || w.get() != first {
 		t.Errorf("the bad file is gone, and still: %q", w.trouble())
 	}
 	if len(w.said("again as they are in force")) != 1 {
@@ -148,7 +149,7 @@ func TestReadyzTellsOfFilesThatDoNotLoad(t *testing.T) {
 func TestNoFirstGenerationOfBadFiles(t *testing.T) {
 	w := newWatched(t)
 	w.write("bad.yaml", "id: bad\n")
-	if _, err := newGenerations(w.sources, zap.NewNop(), &generationStats{}); err == nil || !strings.Contains(err.Error(), "bad.yaml") {
+	if _, err := newGenerations(w.sources, zap.NewNop(), newStats()); err == nil || !strings.Contains(err.Error(), "bad.yaml") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -163,7 +164,7 @@ func TestWatch(t *testing.T) {
 			w.watch(ctx, 10*time.Second, signals, func(context.Context, bool) { looks++ })
 			close(ended)
 		}()
-		loads := func() int64 { synctest.Wait(); return w.stats.Loads.Load() }
+		loads := func() int64 { synctest.Wait(); return w.stats.generation.Loads.Load() }
 		w.write("a.yaml", strings.Replace(ownRule, "own-requests", "a", 1))
 		time.Sleep(9 * time.Second)
 		if n := loads(); n != 1 {
@@ -210,7 +211,7 @@ func TestFingerprint(t *testing.T) {
 	write("a.yaml", "a")
 	write("big.mmdb", "1")
 	big := filepath.Join(dir, "big.mmdb")
-	s := sources{rules: []fs.FS{diag.Dir(dir)}, files: []string{big}, datasets: []fs.FS{datasets.Shipped()}}
+	s := sources{rules: []fs.FS{diag.Dir(dir)}, geoip: []DatabaseFile{{Kind: enrich.City, Path: big}}, datasets: []fs.FS{datasets.Shipped()}}
 	var sums fileSums
 	seen := map[string]string{}
 	differs := func(what string, want bool) {

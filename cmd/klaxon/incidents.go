@@ -81,10 +81,7 @@ type incidentsListCmd struct {
 
 // Run lists incidents.
 func (c *incidentsListCmd) Run(ctx context.Context, std streams) error {
-	filter := incidents.Filter{Open: !c.All, Tenant: c.Tenant, Limit: int(c.Limit)}
-	if c.Limit == 0 {
-		filter.Limit = 10_000 // the most that a store gives
-	}
+	filter := incidents.Filter{Open: !c.All, Tenant: c.Tenant, Limit: c.Limit.rows()}
 	if c.Severity != "" {
 		s, err := alert.ParseSeverity(c.Severity)
 		if err != nil {

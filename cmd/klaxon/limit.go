@@ -20,3 +20,11 @@ func (l *limit) Decode(ctx *kong.DecodeContext) error {
 	*l = limit(n)
 	return nil
 }
+
+// rows is the limit as the store takes it, whose 0 is a default.
+func (l limit) rows() int {
+	if l == 0 {
+		return 10_000 // the most that a store gives
+	}
+	return int(l)
+}

@@ -22,10 +22,11 @@ import (
 // sources says where rules, datasets and lists come from, and what the normaliser is told.
 type sources struct {
 	datasets, rules, lists []fs.FS
-	files                  []string          // large files beside them, such as databases
 	topics                 map[string]string // whose topics are
 	tenant                 TenantConfig
 	proxies                []netip.Prefix
+	geoip                  []DatabaseFile
+	opened                 *enrich.Databases // of the generation before, or nil: what has not changed is not read anew
 	recordBytes            int
 	limits                 detectors.Limits
 	asWritten              bool // overrides are left out, for the tests inside rules
@@ -40,17 +41,19 @@ type loaded struct {
 	units    []*rules.Unit
 	hash     string    // of all files that it was made of
 	at       time.Time // when it was loaded
+	// databases is what is known of addresses beside the built-in table.
+	databases *enrich.Databases
 }
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, recordBytes: c.Limits.RecordBytes,
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
 		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys, MaxBytes: int64(c.Detect.MaxBytes)}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
 		s.rules = append(s.rules, rulesd.FS())
 	}
-	s.datasets = append(s.datasets, dirs(c.Datasets.Dirs)...)
+	s.datasets, s.topics = append(s.datasets, dirs(c.Datasets.Dirs)...), c.Datasets.Topics
 	s.rules = append(s.rules, dirs(c.Rules.Dirs)...)
 	s.lists = append(s.lists, dirs(c.Rules.Lists)...)
 	return s
@@ -71,6 +74,7 @@ func load(s sources) (*loaded, diag.List) {
 	for _, fsys := range s.lists {
 		g.lists.LoadInto(fsys, &list)
 	}
+	g.databases = openDatabases(s.geoip, s.opened, &list)
 	g.units = rules.LoadFiles(s.rules, &list)
 	sets := datasets.LoadFiles(s.datasets, &list)
 	schema, err := ecs.Schema()
@@ -108,7 +112,7 @@ func load(s sources) (*loaded, diag.List) {
 	if g.program, more = detectors.Compile(g.Rules, s.limits); more.HasErrors() {
 		return nil, append(list, more...)
 	}
-	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
+	options := ingest.Options{Datasets: g.datasets, Schema: schema, Country: enrich.Embedded{}, Databases: g.databases, Tenant: ingest.TenantRule{Header: s.tenant.Header, Topic: s.tenant.Topic, Field: s.tenant.Field, Fixed: s.tenant.Default}, MaxBytes: s.recordBytes, TrustedProxies: s.proxies}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, list
 }

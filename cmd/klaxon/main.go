@@ -39,6 +39,7 @@ type cli struct {
 	Rules     rulesCmd     `cmd:"" help:"Test, lint, list and show rules."`
 	Datasets  datasetsCmd  `cmd:"" help:"List and test datasets."`
 	Incidents incidentsCmd `cmd:"" help:"List, show and work on incidents."`
+	Outbox    outboxCmd    `cmd:"" help:"List what destinations have not been told, and have it tried again."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/klaxonhq/klaxon/ingest/enrich"
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,6 +19,7 @@ type stats struct {
 	deliver    map[string]*pipeline.DeliverStats // by destination
 	leases     map[string]*pipeline.Gauge        // by destination: 1 while this process delivers to it
 	start      pipeline.Gauge                    // when the process was ready, Unix milliseconds
+	geoip      map[enrich.Kind]*pipeline.Gauge   // when each database was made, Unix milliseconds
 
 	kafkaErrors labelled // by loop
 	storeErrors labelled // by operation
@@ -31,7 +33,18 @@ type stats struct {
 
 func newStats() *stats {
 	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}, leases: map[string]*pipeline.Gauge{},
-		log: repeatsOf(zap.NewNop()), state: states{parts: map[string]trouble{}}, using: func() Generation { return Generation{} }}
+		geoip: map[enrich.Kind]*pipeline.Gauge{},
+		log:   repeatsOf(zap.NewNop()), state: states{parts: map[string]trouble{}}, using: func() Generation { return Generation{} }}
+}
+
+// databases says of a generation's databases when they were made. The kinds are those of the configuration, so that later generations have the same.
+func (s *stats) databases(d *enrich.Databases) {
+	for _, v := range d.Versions() {
+		if s.geoip[v.Kind] == nil {
+			s.geoip[v.Kind] = &pipeline.Gauge{}
+		}
+		s.geoip[v.Kind].Store(v.Built.UnixMilli())
+	}
 }
 
 // metric is one number with its name; see docs/operations.md, which a test compares with what is registered.
@@ -132,6 +145,9 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_generation_loaded_timestamp_seconds", help: "When the generation in force was loaded, Unix time.", gauge: &s.generation.Loaded, seconds: true},
 		{name: "klaxon_generation_changed_timestamp_seconds", help: "When files were last seen to have changed since the start, Unix time; 0 if never.", gauge: &s.generation.Changed, seconds: true},
 		{name: "klaxon_start_time_seconds", help: "When the process was ready, Unix time.", gauge: &s.start, seconds: true},
+	}
+	for kind, made := range s.geoip {
+		out = append(out, metric{name: "klaxon_geoip_build_timestamp_seconds", help: "When the database that tells about addresses was made, Unix time.", labels: prometheus.Labels{"database": string(kind)}, gauge: made, seconds: true})
 	}
 	for sink, a := range s.archive {
 		out = append(out, archiveMetrics(prometheus.Labels{"sink": sink}, a)...)

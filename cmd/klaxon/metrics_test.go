@@ -27,6 +27,7 @@ func fullRegistry(t *testing.T) *prometheus.Registry {
 	s.archive["local"].Lag.Store(map[string]int64{"logs": 1})
 	s.match.Lag.Store(map[string]int64{"logs": 1})
 	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
+	s.geoip["city"] = &pipeline.Gauge{}
 	s.leases["webhook.x"] = &pipeline.Gauge{}
 	s.kafkaErrors.add("match")
 	s.storeErrors.add(storeApply)

@@ -27,7 +27,8 @@ func toldSlack(t *testing.T, s *slacktest.Server) *app {
 	if err := a.wireDestinations(); err != nil {
 		t.Fatal(err)
 	}
-	store, err := sqlite.Open(filepath.Join(t.TempDir(), "klaxon.db"))
+	a.cfg.Store.Path = filepath.Join(t.TempDir(), "klaxon.db")
+	store, err := sqlite.Open(a.cfg.Store.Path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/klaxonhq/klaxon/incidents"
 	"github.com/klaxonhq/klaxon/incidents/postgres"
 	"github.com/klaxonhq/klaxon/incidents/sqlite"
+	"go.uber.org/zap"
 )
 
 // openStore opens the store that a configuration names, which is made if it is not there.
@@ -56,7 +57,16 @@ func (a *app) useStore(ctx context.Context) error {
 	}
 	a.store, a.book = store, incidents.NewBook(store, policy)
 	a.stats.store.setName(a.cfg.Store)
+	a.log.Info("the store is open", zap.Stringer("store", a.cfg.Store))
 	return nil
+}
+
+// String names the store for people, without a password.
+func (c StoreConfig) String() string {
+	if c.Postgres == nil {
+		return c.Path
+	}
+	return postgres.Config{URL: c.Postgres.URL}.String()
 }
 
 // needsStore says whether a role of the process uses the store.

@@ -22,11 +22,13 @@ type unitFlags struct {
 	RuleDir    []string `name:"rules" type:"existingdir" help:"Folder with rules beside the shipped ones; may be repeated." placeholder:"DIR"`
 	ListDir    []string `type:"existingdir" help:"Folder with lists; may be repeated." placeholder:"DIR"`
 	NoShipped  bool     `help:"Leave the shipped rules out."`
+
+	geoip []DatabaseFile
 }
 
 func (f *unitFlags) sources() sources {
 	c := defaultConfig()
-	c.Datasets.Dirs, c.Rules.Dirs, c.Rules.Lists, c.Rules.Shipped = f.DatasetDir, f.RuleDir, f.ListDir, !f.NoShipped
+	c.Datasets.Dirs, c.Rules.Dirs, c.Rules.Lists, c.Rules.Shipped, c.Enrich.GeoIP = f.DatasetDir, f.RuleDir, f.ListDir, !f.NoShipped, f.geoip
 	return c.sources()
 }
 
@@ -47,12 +49,18 @@ type parseCmd struct {
 	Input      []string `required:"" sep:"none" help:"File to read, or - for standard input; may be repeated." placeholder:"FILE"`
 	Dataset    string   `help:"Read every record as this dataset instead of finding out." placeholder:"NAME"`
 	DatasetDir []string `type:"existingdir" help:"Folder with datasets beside the shipped ones; may be repeated." placeholder:"DIR"`
+	// Keys are kinds of databases.
+	GeoIP map[string]string `name:"geoip" help:"MaxMind database: city=FILE, country=FILE, asn=FILE or anonymous=FILE; may be repeated." placeholder:"KIND=FILE"`
 }
 
 // Run prints the ECS document of every record, in input order; where one cannot be decoded, why. That alone is no finding: it is
 // when JSON was cut off or malformed between records, where some may be missing.
 func (c *parseCmd) Run(ctx context.Context, std streams) error {
 	flags := unitFlags{DatasetDir: c.DatasetDir}
+	var err error
+	if flags.geoip, err = databaseFiles(c.GeoIP); err != nil {
+		return err
+	}
 	g, err := flags.load(std)
 	if err != nil {
 		return err

@@ -67,6 +67,9 @@ func (c *checkCmd) Run(std streams) error {
 	}
 	if !c.JSON {
 		fmt.Fprintf(std.out, "%s: fine: %d topics, %d datasets, %d rules, roles %v\n", c.Config, len(cfg.Kafka.Topics), len(g.datasets.List()), len(g.Rules.Rules()), cfg.Roles)
+		for _, v := range g.databases.Versions() {
+			fmt.Fprintf(std.out, "enrich.geoip.%s: %s\n", v.Kind, v)
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/url"
 	"sync"
 
 	"github.com/klaxonhq/klaxon/incidents"
@@ -16,17 +15,11 @@ type storeState struct {
 	tally incidents.Tally
 }
 
-// setName says which store it is: a file, or the host and the name of a database.
+// setName says which store it is, without its password.
 func (s *storeState) setName(c StoreConfig) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.name = c.Path
-	if c.Postgres != nil {
-		s.name = "PostgreSQL"
-		if u, err := url.Parse(c.Postgres.URL); err == nil {
-			s.name = "PostgreSQL at " + u.Host + u.Path
-		}
-	}
+	s.name = c.String()
 }
 
 func (s *storeState) getName() string {

@@ -35,6 +35,15 @@ func (c Config) Check() error {
 	return err
 }
 
+// String names servers and database, and nothing else of the address.
+func (c Config) String() string {
+	cfg, err := c.parse()
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return place(cfg)
+}
+
 // IsURL says whether a text is meant as the address of a database, rather than as the name of a file.
 func IsURL(s string) bool {
 	return strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://")

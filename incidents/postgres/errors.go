@@ -49,7 +49,12 @@ func explain(cfg *pgx.ConnConfig, err error) error {
 	if hint != "" {
 		hint = ": " + hint
 	}
-	return fmt.Errorf("PostgreSQL at %s, database %s: %w%s", servers(cfg), cfg.Database, &plainError{err}, hint)
+	return fmt.Errorf("%s: %w%s", place(cfg), &plainError{err}, hint)
+}
+
+// place names servers and database.
+func place(cfg *pgx.ConnConfig) string {
+	return fmt.Sprintf("PostgreSQL at %s, database %s", servers(cfg), cfg.Database)
 }
 
 // servers are the addresses that are tried.

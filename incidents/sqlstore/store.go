@@ -19,7 +19,8 @@ type Options struct {
 	// Timeout bounds every transaction, with its repetitions: a database that answers nothing must not hold its callers for ever.
 	// 0: only the caller's context does.
 	Timeout time.Duration
-	// Again says whether a transaction that failed so left nothing behind and may be tried again; nil: none is.
+	// Again says whether a transaction that failed so left nothing behind and may be tried again; one that could not begin may, for the
+	// pool may hold connections that are no more. nil: none is.
 	Again func(error) bool
 }
 
@@ -93,7 +94,9 @@ func (s *Store) Update(ctx context.Context, f func(incidents.Tx) error) error {
 func (s *Store) View(ctx context.Context, f func(incidents.View) error) error {
 	ctx, done := s.bounded(ctx)
 	defer done()
-	return s.in(ctx, s.read, &s.options.View, nil, func(t *tx) error { return f(t) })
+	return s.again(ctx, func() error {
+		return s.in(ctx, s.read, &s.options.View, nil, func(t *tx) error { return f(t) })
+	})
 }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -105,15 +108,17 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 
 // Bounds of trying a transaction again.
 const (
-	tries      = 5
-	firstPause = 5 * time.Millisecond
+	tries      = 8
+	firstPause = 2 * time.Millisecond
 )
+
+var errNotBegun = errors.New("cannot begin a transaction of the store")
 
 // again repeats what may be repeated, after pauses that differ: two that were in each other's way must not meet again at once.
 func (s *Store) again(ctx context.Context, act func() error) error {
 	for try := 1; ; try++ {
 		err := act()
-		if err == nil || try == tries || s.options.Again == nil || !s.options.Again(err) {
+		if err == nil || try == tries || ctx.Err() != nil || s.options.Again == nil || !errors.Is(err, errNotBegun) && !s.options.Again(err) {
 			return err
 		}
 		t := time.NewTimer(firstPause<<try/2 + rand.N(firstPause<<try))
@@ -129,7 +134,7 @@ func (s *Store) again(ctx context.Context, act func() error) error {
 func (s *Store) in(ctx context.Context, db *sql.DB, o *sql.TxOptions, hot map[string]*sql.Stmt, f func(*tx) error) error {
 	began, err := db.BeginTx(ctx, o)
 	if err != nil {
-		return fmt.Errorf("cannot begin a transaction of the store: %w", err)
+		return fmt.Errorf("%w: %w", errNotBegun, err)
 	}
 	if err := f(&tx{ctx: ctx, tx: began, hot: hot}); err != nil {
 		if undo := began.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {

@@ -64,9 +64,9 @@ func (c *Client) sampleOnce(ctx context.Context, topic string, limits SampleLimi
 	if err != nil {
 		return Sample{}, err
 	}
-	s := sampler{client: c, topic: &t, held: newAccount(int64(limits.Bytes))}
+	s := sampler{client: c, topic: &t, limits: limits, held: newAccount(int64(limits.Bytes))}
 	s.bounds(ctx)
-	s.share(limits)
+	s.share()
 	for round := 0; round < sampleRounds && s.fetch(ctx); round++ {
 	}
 	s.rate(ctx)
@@ -78,7 +78,9 @@ func (c *Client) sampleOnce(ctx context.Context, topic string, limits SampleLimi
 type sampler struct {
 	client *Client
 	topic  *topicMeta
+	limits SampleLimits
 	held   *account
+	kept   int        // bytes of records
 	parts  []*sampled // those with records in their log
 	out    Sample
 	err    error // the first
@@ -171,8 +173,8 @@ func codeError(topic string, code int16) error {
 }
 
 // share gives each partition its part of the limits. Where there are more partitions than records, some are not read.
-func (s *sampler) share(limits SampleLimits) {
-	n := max(min(len(s.parts), limits.Records), 1)
+func (s *sampler) share() {
+	limits, n := s.limits, max(min(len(s.parts), s.limits.Records), 1)
 	for i, p := range s.parts {
 		p.done = i >= n
 		p.want = max(limits.Records/n, 1)
@@ -181,12 +183,13 @@ func (s *sampler) share(limits SampleLimits) {
 		}
 		p.budget = max(limits.Bytes/n, 1)
 		p.maxBytes = int32(min(max(p.budget, sampleAtLeast), partitionBytes))
-		p.start(p.log.end - int64(p.want))
+		s.start(p, p.log.end-int64(p.want))
 	}
 }
 
-// start makes reading begin at an offset, or where the log does.
-func (p *sampled) start(at int64) {
+// start makes reading of a partition begin at an offset, or where the log does.
+func (s *sampler) start(p *sampled, at int64) {
+	s.kept -= p.kept
 	p.from = max(p.log.first, at)
 	p.next, p.records, p.sizes, p.kept, p.removed, p.large = p.from, nil, nil, 0, 0, 0
 }
@@ -264,35 +267,37 @@ func (s *sampler) apply(p *sampled, a *answer) {
 	case a.incomplete:
 		p.maxBytes = min(2*p.maxBytes, mostPartition)
 	case p.next >= p.log.end || p.stalled && stalled: // once, others may have filled the response; twice, an open transaction holds the rest back
-		p.reached()
+		s.reached(p)
 	}
 }
 
 // reached ends a look at the log, or begins one from further back where too few records were found.
-func (p *sampled) reached() {
+func (s *sampler) reached(p *sampled) {
 	if len(p.records) >= p.want || p.from <= p.log.first || p.widened >= sampleWidens {
 		p.done = true
 		return
 	}
 	p.widened++
-	p.start(p.from - (p.log.end-p.from)*sampleWiden)
+	s.start(p, p.from-(p.log.end-p.from)*sampleWiden)
 }
 
-// keep copies a record, and gives up older ones that the limits have no room for.
+// keep copies a record, and gives up older ones of its partition that there is no room for. One record may be larger than its
+// partition's part, as long as all of them are within the limits.
 func (s *sampler) keep(p *sampled, r *event.Record) {
 	size := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
 		size += len(h.Key) + len(h.Value)
 	}
-	if size > p.budget {
+	if s.kept-p.kept+size > s.limits.Bytes {
 		p.large++
 		return
 	}
-	p.records, p.sizes, p.kept = append(p.records, cloneRecord(r)), append(p.sizes, size), p.kept+size
-	for len(p.records) > p.want || p.kept > p.budget {
-		p.kept -= p.sizes[0]
+	for len(p.records) > 0 && (len(p.records) == p.want || p.kept+size > p.budget) {
+		p.kept, s.kept = p.kept-p.sizes[0], s.kept-p.sizes[0]
 		p.records, p.sizes = p.records[1:], p.sizes[1:]
 	}
+	p.records, p.sizes = append(p.records, cloneRecord(r)), append(p.sizes, size)
+	p.kept, s.kept = p.kept+size, s.kept+size
 }
 
 // cloneRecord copies a record with all its memory.

@@ -169,6 +169,24 @@ func TestSampleBoundsBytes(t *testing.T) {
 	}
 }
 
+// TestSampleOfLargeRecords: one may be larger than the part of its partition.
+func TestSampleOfLargeRecords(t *testing.T) {
+	t.Parallel()
+	_, c := fakeClient(t, 4)
+	for p := range int32(4) {
+		for range 3 {
+			m := Message{Value: bytes.Repeat([]byte("x"), 40_000)}
+			if err := c.Produce(testContext(t), "in", None, map[int32][]Message{p: {m}})[p]; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := mustSample(t, c, SampleLimits{Records: 12, Bytes: 100_000})
+	if len(s.Records) != 2 || s.Records[0].Offset != 2 || s.Records[1].Offset != 2 || s.TooLarge != 6 {
+		t.Errorf("%d records, %d too large", len(s.Records), s.TooLarge)
+	}
+}
+
 // TestSampleOfManyPartitions needs several requests, since one response has not room for all.
 func TestSampleOfManyPartitions(t *testing.T) {
 	t.Parallel()

@@ -142,15 +142,39 @@ func postgresProcess(ctx context.Context, c cache) (unit, string, error) {
 		_ = os.RemoveAll(dir)
 		return nil, "", fmt.Errorf("cannot make a PostgreSQL cluster (%w):\n%s", err, lastLines(out))
 	}
-	argv := []string{filepath.Join(bin, "postgres"), "-D", data, "-p", fmt.Sprint(ports[0])}
-	for _, setting := range []string{ // without fsync: what the server wrote survives its own end, and no test ends the machine
-		"listen_addresses=127.0.0.1", "unix_socket_directories=" + dir, "ssl=on", "ssl_cert_file=" + filepath.Join(dir, "server.pem"),
-		"ssl_key_file=" + filepath.Join(dir, "server.key"), "max_connections=200", "shared_buffers=32MB", "deadlock_timeout=200ms", "fsync=off",
-	} {
-		argv = append(argv, "-c", setting)
+	if err := configurePostgres(data, dir, ports[0]); err != nil {
+		return nil, "", err
 	}
-	p := &process{argv: argv, env: os.Environ(), dir: dir, log: filepath.Join(dir, "server.log"), user: user}
+	p := &process{
+		argv: []string{filepath.Join(bin, "postgres"), "-D", data},
+		env:  os.Environ(),
+		dir:  dir,
+		log:  filepath.Join(dir, "server.log"),
+		user: user,
+	}
 	return p, postgresAddress(ports[0]), nil
+}
+
+// configurePostgres adds settings to the cluster's own. Without fsync: what the server wrote survives its own end, and no test ends the
+// machine.
+func configurePostgres(data, dir string, port int) error {
+	f, err := os.OpenFile(filepath.Join(data, "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("cannot configure PostgreSQL: %w", err)
+	}
+	for _, setting := range [][2]string{
+		{"listen_addresses", "127.0.0.1"}, {"port", fmt.Sprint(port)}, {"unix_socket_directories", dir}, {"max_connections", "200"}, {"shared_buffers", "32MB"},
+		{"ssl", "on"}, {"ssl_cert_file", filepath.Join(dir, "server.pem")}, {"ssl_key_file", filepath.Join(dir, "server.key")},
+		{"fsync", "off"}, {"deadlock_timeout", "200ms"},
+	} {
+		if _, err = fmt.Fprintf(f, "%s = '%s'\n", setting[0], setting[1]); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cannot configure PostgreSQL: %w", err)
+	}
+	return nil
 }
 
 // writePostgresFiles writes the superuser's password, and a certificate that is its own authority.

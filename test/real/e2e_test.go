@@ -36,7 +36,7 @@ func nothingLostNothingTwice(t *testing.T, servers *realtest.Servers) {
 	t.Cleanup(client.Close)
 	run := fmt.Sprintf("e2e%d", time.Now().UnixNano())
 	topics := map[string]string{traffic.TopicNginx: run + ".nginx", traffic.TopicAuth: run + ".auth", traffic.TopicApp: run + ".app"}
-	produced := produceAll(t, client, topics)
+	produced := produceAll(t, client, topics, e2eRecords)
 
 	calm := newWorld(t, run+"-calm", k.Brokers, es.URL, topics)
 	p := startKlaxon(t, calm.config)
@@ -81,7 +81,7 @@ func nothingLostNothingTwice(t *testing.T, servers *realtest.Servers) {
 
 // produceAll writes traffic of a few days ago, so that every episode has ended when the run is over, and answers how many records
 // that is.
-func produceAll(t *testing.T, client *kafka.Client, topics map[string]string) int {
+func produceAll(t *testing.T, client *kafka.Client, topics map[string]string, records int) int {
 	t.Helper()
 	ctx, done := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer done()
@@ -92,7 +92,7 @@ func produceAll(t *testing.T, client *kafka.Client, topics map[string]string) in
 	}
 	g := traffic.New(traffic.Options{Seed: 7, Start: time.Now().Add(-72 * time.Hour).Truncate(time.Second), Rate: 2000, Duration: 90 * time.Second})
 	batches, n := map[string][]kafka.Message{}, 0
-	for n < e2eRecords {
+	for n < records {
 		m := g.Next()
 		name, ok := topics[m.Topic]
 		if !ok {
@@ -104,7 +104,7 @@ func produceAll(t *testing.T, client *kafka.Client, topics map[string]string) in
 		}
 		batches[name] = append(batches[name], msg)
 		n++
-		if n%5000 == 0 || n == e2eRecords {
+		if n%5000 == 0 || n == records {
 			for name, msgs := range batches {
 				if err := client.Send(ctx, name, msgs); err != nil {
 					t.Fatal(err)
@@ -266,10 +266,19 @@ func (w *world) book() ledger {
 		return l
 	}
 	defer store.Close()
-	b, ctx := incidents.NewBook(store, incidents.Policy{}), context.Background()
+	l, err = ledgerOf(incidents.NewBook(store, incidents.Policy{}))
+	if err != nil {
+		return ledger{}
+	}
+	return l
+}
+
+// ledgerOf reads a store.
+func ledgerOf(b *incidents.Book) (l ledger, err error) {
+	ctx := context.Background()
 	alerts, err := b.Alerts(ctx, incidents.AlertFilter{Limit: 10_000})
 	if err != nil {
-		return l
+		return l, err
 	}
 	for _, a := range alerts {
 		if !a.Final {
@@ -279,7 +288,7 @@ func (w *world) book() ledger {
 	}
 	list, err := b.List(ctx, incidents.Filter{Limit: 10_000})
 	if err != nil {
-		return l
+		return l, err
 	}
 	for _, in := range list {
 		l.Incidents = append(l.Incidents, fmt.Sprintf("%s %s %s %s alerts %d %v", in.ID, in.Tenant, in.Key, in.Severity, in.Alerts, in.Rules))
@@ -287,5 +296,5 @@ func (w *world) book() ledger {
 	slices.Sort(l.Alerts)
 	slices.Sort(l.Incidents)
 	l.settled = true
-	return l
+	return l, nil
 }

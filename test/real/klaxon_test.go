@@ -135,6 +135,14 @@ func (p *process) stop() {
 	}
 }
 
+// signal sends the process a signal.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // kill9 ends the process as a power cut would.
 func (p *process) kill9() {
 	p.t.Helper()

@@ -18,4 +18,5 @@ func TestReal(t *testing.T) {
 	t.Run("Elasticsearch", func(t *testing.T) { estest.Suite(t, s.Elasticsearch(t).URL) })
 	t.Run("Postgres", func(t *testing.T) { p := s.Postgres(t); postgrestest.Suite(t, p.URL, p.CA) })
 	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
+	t.Run("SeveralProcesses", func(t *testing.T) { severalProcesses(t, s) })
 }

@@ -70,6 +70,8 @@ func outside() []only {
 			why: "one reader of databases of addresses, which checks them when it opens them"},
 		{module: "github.com/maxmind/mmdbwriter", paths: []string{"internal/mmdbtest", "test", "bench"},
 			why: "the product reads databases; tests make them"},
+		{module: "github.com/jackc/pgx", paths: []string{"incidents/postgres", "internal/realtest", "test", "bench"},
+			why: "one package a store"},
 		{module: "modernc.org/sqlite", paths: []string{"incidents/sqlite", "test", "bench"},
 			why: "one package a store"},
 	}

@@ -1,0 +1,289 @@
+package real
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/klaxonhq/klaxon/archive"
+	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/incidents"
+	"github.com/klaxonhq/klaxon/incidents/postgres"
+	"github.com/klaxonhq/klaxon/ingest/kafka"
+	"github.com/klaxonhq/klaxon/internal/realtest"
+	"github.com/klaxonhq/klaxon/internal/traffic"
+)
+
+const (
+	sharedRecords = 100_000
+	// stands is how long a process stands still: past its session of six seconds, and its leases, which last as long.
+	stands = 9 * time.Second
+)
+
+// severalProcesses runs three processes and more upon one PostgreSQL and one archive: one joins late, one is killed with -9, one stands
+// still past its session and goes on, and the database ends all connections. The archive, the alerts with their revisions, the incidents and what a webhook was told are those
+// of one undisturbed process.
+func severalProcesses(t *testing.T, servers *realtest.Servers) {
+	t.Helper()
+	k, pg := servers.Kafka(t), servers.Postgres(t)
+	client := kafka.NewClient(kafka.Config{Brokers: []string{k.Brokers}})
+	t.Cleanup(client.Close)
+	run := fmt.Sprintf("shared%d", time.Now().UnixNano())
+	topics := map[string]string{traffic.TopicNginx: run + ".nginx", traffic.TopicAuth: run + ".auth", traffic.TopicApp: run + ".app"}
+	produced := produceAll(t, client, topics, sharedRecords)
+
+	calm := newCluster(t, run+"-calm", k.Brokers, pg.URL, topics)
+	p := calm.start("")
+	calm.settles(produced, p)
+	dead := int(p.metric("klaxon_archive_dead_letter_records_total"))
+	p.stop()
+	want := calm.ledger()
+	if len(want.Alerts) < 5 || len(want.Incidents) < 3 {
+		t.Fatalf("the undisturbed run raised %d alerts and %d incidents, which proves little", len(want.Alerts), len(want.Incidents))
+	}
+
+	rough := newCluster(t, run+"-rough", k.Brokers, pg.URL, topics)
+	rough.disturbed(produced)
+
+	checkIDs(t, "undisturbed", calm.documents(), produced-dead)
+	checkIDs(t, "disturbed", rough.documents(), produced-dead)
+	if d := cmp.Diff(calm.documents(), rough.documents()); d != "" {
+		t.Errorf("the archives differ (-undisturbed +disturbed):\n%.2000s", d)
+	}
+	got := rough.ledger()
+	if d := cmp.Diff(want.Alerts, got.Alerts); d != "" {
+		t.Errorf("alerts differ (-undisturbed +disturbed):\n%s", d)
+	}
+	if d := cmp.Diff(want.Incidents, got.Incidents); d != "" {
+		t.Errorf("incidents differ (-undisturbed +disturbed):\n%s", d)
+	}
+	calm.checkTold(0)
+	rough.checkTold(3) // one message may be under way when a process is killed, when another stands still, and when the store is gone
+	if d := cmp.Diff(calm.hook.alerts(), rough.hook.alerts()); d != "" {
+		t.Errorf("messages about alerts differ (-undisturbed +disturbed):\n%s", d)
+	}
+	t.Logf("%d records, %d dead letters, %d alerts, %d incidents, %d messages, %d of them twice", produced, dead, len(got.Alerts), len(got.Incidents), len(rough.hook.messages()), rough.hook.repeats())
+}
+
+// cluster is processes with one configuration, and what they share.
+type cluster struct {
+	t            *testing.T
+	dir, config  string
+	server, name string // of the database
+	hook         *receiver
+	store        incidents.Store
+	book         *incidents.Book
+}
+
+func newCluster(t *testing.T, name, brokers, server string, topics map[string]string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: t.TempDir(), server: server, name: strings.ReplaceAll(name, "-", "_"), hook: newReceiver(t)}
+	database := newDatabase(t, server, c.name)
+	c.config = fmt.Sprintf(`version: 1
+kafka:
+  brokers: [%[1]s]
+  topics: [%[2]s]
+  group: %[3]s
+  session: 6s
+  hits_topic: %[3]s.hits
+  dead_letters_topic: %[3]s.dead
+tenant: {header: tenant}
+archive: {local: {dir: archive, flush: 500ms}}
+store: {postgres: {url: "%[4]s"}}
+detect: {checkpoint: 2s, idle: 1s}
+deliver:
+  alerts_topic: %[3]s.alerts
+  webhooks: [{name: soc, url: "%[5]s", secret: s3cret, send: [alert, incident]}]
+limits: {fetch_bytes: 1000000}
+admin: {listen: "127.0.0.1:0"}
+`, brokers, strings.Join([]string{topics[traffic.TopicNginx], topics[traffic.TopicAuth], topics[traffic.TopicApp]}, ", "), name, database, c.hook.URL)
+	var err error
+	if c.store, err = postgres.Open(t.Context(), postgres.Config{URL: database}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.store.Close() })
+	c.book = incidents.NewBook(c.store, incidents.Policy{})
+	return c
+}
+
+// newDatabase makes a database that ends with the test.
+func newDatabase(t *testing.T, server, name string) string {
+	t.Helper()
+	query(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { query(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return strings.TrimSuffix(server, "/postgres") + "/" + name
+}
+
+// query runs a statement in a session of its own.
+func query(t *testing.T, server, statement string) {
+	t.Helper()
+	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
+	defer done()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start starts a process with some of the roles, or, without a word, with all.
+func (c *cluster) start(roles string) *process {
+	c.t.Helper()
+	text, name := c.config, filepath.Join(c.dir, "klaxon.yaml")
+	if roles != "" {
+		text, name = text+"roles: ["+roles+"]\n", filepath.Join(c.dir, strings.ReplaceAll(roles, ", ", "-")+".yaml")
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return startKlaxon(c.t, name)
+}
+
+// disturbed runs processes that come, go, die and stand still, until all is done.
+func (c *cluster) disturbed(produced int) {
+	c.t.Helper()
+	killed, still := c.start(""), c.start("")
+	eventually(c.t, time.Minute, "both detect, and a part is archived", func() bool {
+		return killed.metric("klaxon_detect_shards") > 0 && still.metric("klaxon_detect_shards") > 0 && c.archived() > produced/10
+	})
+	c.logs("kill -9 of one of two")
+	killed.kill9()
+	late := c.start("")
+	eventually(c.t, time.Minute, "the process that came late has taken over", func() bool { return late.metric("klaxon_detect_shards") > 0 })
+	c.logs("the database ends all connections")
+	query(c.t, c.server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+c.name+"'")
+	c.logs("another stands still, two more join")
+	still.signal(syscall.SIGSTOP)
+	reader, thinker := c.start("archive, match"), c.start("detect, deliver")
+	time.Sleep(stands) // not a wait for something: it is what is done to the process
+	eventually(c.t, time.Minute, "the others have taken over from the one that stands still", func() bool {
+		return late.metric("klaxon_detect_shards")+thinker.metric("klaxon_detect_shards") == 32
+	})
+	c.logs("it goes on")
+	still.signal(syscall.SIGCONT)
+	processes := []*process{late, reader, thinker, still}
+	c.settles(produced, processes...)
+	for _, p := range processes {
+		p.stop()
+	}
+}
+
+// logs notes how far all is when something is done to a process.
+func (c *cluster) logs(what string) {
+	l, err := ledgerOf(c.book)
+	if err != nil {
+		l, err = ledgerOf(c.book) // its connections may have been ended too
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Logf("%s: %d documents, %d alerts, %d of them not ended, %d messages told", what, c.archived(), len(l.Alerts), l.open, len(c.hook.messages()))
+}
+
+// settles waits until the processes have read, archived, decided and told everything.
+func (c *cluster) settles(produced int, processes ...*process) {
+	c.t.Helper()
+	sum := func(metric string) (n float64) {
+		for _, p := range processes {
+			n += p.metric(metric)
+		}
+		return n
+	}
+	quiet := 0
+	eventually(c.t, 100*time.Second, "everything is read, archived, decided and told", func() bool {
+		if sum("klaxon_archive_lag_records")+sum("klaxon_match_lag_records")+sum("klaxon_detect_lag_frames") > 0 || sum("klaxon_detect_shards") != 32 ||
+			c.archived() < produced*9/10 {
+			quiet = 0
+			return false
+		}
+		l, err := ledgerOf(c.book)
+		tally, tallyErr := c.book.Tally(context.Background())
+		waiting := int64(0)
+		for _, b := range tally.Outbox {
+			waiting += b.Waiting
+		}
+		if quiet++; err != nil || tallyErr != nil || len(l.Alerts) == 0 || l.open > 0 || waiting > 0 {
+			quiet = 0
+		}
+		return quiet > 10 // lag is not known in the moment after a partition was taken over
+	})
+}
+
+func (c *cluster) ledger() ledger {
+	c.t.Helper()
+	l, err := ledgerOf(c.book)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return l
+}
+
+// archived is how many documents the archive holds.
+func (c *cluster) archived() int {
+	c.t.Helper()
+	r, err := archive.Open(filepath.Join(c.dir, "archive"))
+	if err != nil {
+		return 0 // nobody has made it yet
+	}
+	n, err := r.Count(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return int(n)
+}
+
+// documents is the id of every document of the archive, sorted.
+func (c *cluster) documents() []string {
+	c.t.Helper()
+	r, err := archive.Open(filepath.Join(c.dir, "archive"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var out []string
+	report, err := r.Search(c.t.Context(), archive.Query{}, func(_ []byte, e *event.Event) error {
+		out = append(out, string(e.ID.Append(nil)))
+		return nil
+	})
+	if err != nil || len(report.Damages) > 0 {
+		c.t.Fatalf("%v, %+v", err, report)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// checkTold wants everything that the outbox had for the webhook to have come there once, and in order.
+func (c *cluster) checkTold(repeats int) {
+	c.t.Helper()
+	list, err := c.book.Outbox(context.Background(), incidents.MessageFilter{Destination: "webhook.soc", Limit: 10_000})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var sent []string
+	for _, m := range list {
+		if m.State != incidents.Sent {
+			c.t.Errorf("message %s is %s: %s", m.ID, m.State, m.Cause)
+		}
+		sent = append(sent, m.ID)
+	}
+	slices.Sort(sent)
+	if d := cmp.Diff(sent, c.hook.messages()); d != "" {
+		c.t.Errorf("the webhook was told something else (-outbox +webhook):\n%s", d)
+	}
+	for _, wrong := range c.hook.wrong() {
+		c.t.Error(wrong)
+	}
+	if n := c.hook.repeats(); n > repeats {
+		c.t.Errorf("%d messages came twice, and %d may", n, repeats)
+	}
+}
