@@ -10,8 +10,8 @@ func diskSpace(path string) (free, size int64, err error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, 0, err
 	}
-	block := int64(s.Bsize)                                      //nolint:unconvert // its type differs by system, as those below
-	return int64(s.Bavail) * block, int64(s.Blocks) * block, nil //nolint:unconvert // as above
+	block := int64(s.Bsize) //nolint:unconvert // its type differs by system
+	return int64(s.Bavail) * block, int64(s.Blocks) * block, nil
 }
 
 // openFiles is how many files the process may have open.

@@ -163,7 +163,7 @@ func (a *app) wakeAll() {
 }
 
 func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
-	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: outbox{a.book, a.stats, a.hide}, Notifier: d.notifier,
+	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: outbox{a.book, a.stats, a.cfg.Secrets.replacer()}, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject },
 		Clock:   time.Now, Log: a.log, Stats: a.stats.deliver[d.Name], Wake: a.wake[d.Name], Every: time.Second, Timeout: 20 * time.Second}
