@@ -58,17 +58,33 @@ func during(t *testing.T, run func(context.Context) error, moments ...func()) {
 	<-done
 }
 
+// gatedSink makes nothing durable until its gate is open.
+type gatedSink struct {
+	*fakeSink
+	gate chan struct{}
+}
+
+func (s gatedSink) Flush(ctx context.Context) ([]event.Rejection, error) {
+	select {
+	case <-s.gate:
+		return s.fakeSink.Flush(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 func TestArchiveSaysHowOldTheOldestUncommittedRecordIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink, began := &fakeSink{down: true}, time.Now()
-		a := testArchive(t, sink, &fakeSender{})
+		sink, began := gatedSink{&fakeSink{}, make(chan struct{})}, time.Now()
+		a := testArchive(t, sink.fakeSink, &fakeSender{})
+		a.NewSink = func() (ArchiveSink, error) { return sink, nil }
 		claim := &fakeClaim{source: testSource, batches: []*event.Batch{batchOf(0, began, failure("192.0.2.1"), failure("192.0.2.2"))}, fail: errors.New("no coordinator")}
 		at := a.Stats.OldestUncommitted.Load
 		during(t, func(ctx context.Context) error { return a.Run(ctx, claim) }, func() {
 			if at() != began.UnixMilli() || a.Stats.Partitions.Load() != 1 {
 				t.Errorf("the sink is down: %d, want %d", at(), began.UnixMilli())
 			}
-			sink.down = false
+			close(sink.gate)
 		}, func() {
 			if at() != began.UnixMilli() || a.Stats.CommitFailures.Load() == 0 {
 				t.Errorf("nothing is committed: %d, want %d", at(), began.UnixMilli())
