@@ -208,3 +208,38 @@ func TestRealCloudTrailEvents(t *testing.T) {
 		t.Error("no events")
 	}
 }
+
+func TestRealKubernetesLines(t *testing.T) {
+	set := shipped(t)
+	n := NewNormalizer(Options{Datasets: set})
+	e := event.New(set.Schema())
+	lines := 0
+	realLines(t, "crowdsec-hub.jsonl.gz", func(_ int, row []byte) {
+		var c hubCase
+		if err := json.Unmarshal(row, &c); err != nil {
+			t.Fatal(err)
+		}
+		if c.Type != "k8s-audit" {
+			return
+		}
+		for _, line := range c.Lines {
+			lines++
+			err := n.Normalize(&event.Record{Value: []byte(line), Time: asOf}, e, func(e *event.Event) {
+				for _, name := range []string{"user.name", "event.action", "source.ip", "orchestrator.resource.type", "http.response.status_code", "event.start"} {
+					if !e.Has(set.Schema().ID(name)) {
+						t.Errorf("%s: no %s", c.Name, name)
+					}
+				}
+				if e.Dataset != "kubernetes.audit" || e.Has(event.BadFields) || e.Time >= asOf {
+					t.Errorf("%s: %s", c.Name, e.AppendDocument(nil))
+				}
+			})
+			if err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+		}
+	})
+	if lines == 0 {
+		t.Error("no lines")
+	}
+}

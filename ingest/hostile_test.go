@@ -13,8 +13,8 @@ func TestHostileRecordsAreReadInLinearTime(t *testing.T) {
 	set := shipped(t)
 	n := NewNormalizer(Options{Datasets: set})
 	e := event.New(set.Schema())
-	for _, unit := range []string{" [", " from 1.2.3.4 port 22", ` "x" `, ` [10/Oct/2026:13:55:36 +0000] "x" 1 1`, "\\", "[", " ", "-", "1.2.3.4 ", "<13>", ", client: "} {
-		for _, prefix := range []string{"", "Failed password for ", "Invalid user ", "1.2.3.4 - x", "2026/10/10 13:55:36 [error] 1#1: *1 x"} {
+	for _, unit := range []string{" [", " from 1.2.3.4 port 22", ` "x" `, ` [10/Oct/2026:13:55:36 +0000] "x" 1 1`, "\\", "[", " ", "-", "1.2.3.4 ", "<13>", ", client: ", " ; USER="} {
+		for _, prefix := range []string{"", "Failed password for ", "Invalid user ", "1.2.3.4 - x", "2026/10/10 13:55:36 [error] 1#1: *1 x", "<13>Oct 10 13:55:36 h sudo: a : b ; TTY=c ; PWD="} {
 			line := prefix + strings.Repeat(unit, (DefaultMaxBytes-len(prefix))/len(unit))
 			for _, d := range append(set.All(), nil) {
 				name := ""

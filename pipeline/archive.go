@@ -101,10 +101,10 @@ type archiving struct {
 	dead       []kafka.Message
 	rejected   []event.Rejection // by the last flush, whose dead letters are not written yet
 	due        time.Time
-	done       event.Offsets // durable, and not committed
-	oldest     int64         // record time of the oldest record that is not committed
+	oldest     int64 // record time of the oldest record that is not committed
 	lag        map[event.Source]int64
-	documents  int // of the record under way
+	durable    event.Offsets // of what was flushed and is not committed yet
+	documents  int           // of the record under way
 	each       func(*event.Event)
 	tally      tally
 }
@@ -118,7 +118,7 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the archive: %w", err)
 	}
-	g := &archiving{Archive: a, claim: claim, sink: sink, done: event.Offsets{}, lag: map[event.Source]int64{}}
+	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}, durable: event.Offsets{}}
 	g.each = g.add
 	defer g.release()
 	a.Stats.Partitions.Store(int64(len(claim.Owned())))
@@ -217,7 +217,7 @@ func (g *archiving) flush(ctx context.Context) error {
 	}
 	g.count(letters, lost, len(g.rejected), began)
 	for _, b := range g.held {
-		g.done[b.Source] = max(g.done[b.Source], b.Next)
+		g.durable[b.Source] = max(g.durable[b.Source], b.Next)
 	}
 	g.release()
 	clear(g.dead)
@@ -226,19 +226,19 @@ func (g *archiving) flush(ctx context.Context) error {
 	return nil
 }
 
-// commit commits what is durable. What could not be committed is tried again after the next flush.
+// commit commits what is durable. What cannot be committed is tried again with the next flush, also when no record follows.
 func (g *archiving) commit(ctx context.Context) {
-	if len(g.done) == 0 {
+	if len(g.durable) == 0 {
 		return
 	}
-	if err := g.claim.Commit(ctx, g.done); err != nil {
+	if err := g.claim.Commit(ctx, g.durable); err != nil {
 		g.Stats.CommitFailures.Add(1)
 		if ctx.Err() == nil {
-			g.Log.Warn("cannot commit offsets of the archive loop, trying again; what lies behind them may be repeated, and the archive knows it", zap.Error(err))
+			g.Log.Warn("cannot commit offsets of the archive loop; what lies behind them is repeated after a restart, and the archive knows it", zap.Error(err))
 		}
 		return
 	}
-	clear(g.done)
+	g.durable = event.Offsets{} // another one: the claim may keep what it was given
 	g.oldest = 0
 	g.Stats.OldestUncommitted.Store(0)
 	g.Stats.Commits.Add(1)

@@ -215,7 +215,7 @@ func (g *matching) tick() {
 	}
 }
 
-// commit commits what lies behind acknowledged frames. What could not be committed is tried again the next time.
+// commit commits what lies behind acknowledged frames. What cannot be committed is tried again, also when no record follows.
 func (g *matching) commit(ctx context.Context) error {
 	defer g.uncommitted()
 	offsets := event.Offsets{}

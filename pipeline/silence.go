@@ -65,6 +65,7 @@ func (g *detecting) forget(ctx context.Context) {
 			}
 			g.Log.Info("a topic is read no longer and does not hold time back any more", zap.Int32("shard", o.source.Partition), zap.String("topic", topic))
 			o.memory.Forget(topic)
+			delete(o.heard.last, topic)
 		}
 	}
 }

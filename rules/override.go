@@ -99,10 +99,14 @@ func (u *Unit) parseSet(set *diag.Map) {
 	}
 	d.except = u.parseExcept(set.Get(setExcept))
 	for _, p := range set.Pairs() {
-		if !p.Value.Exists() {
+		if saysNothing(p.Value) {
 			p.KeyAt.Errorf("is empty").Hint("leave it out to keep what the rule says")
 		}
 	}
+}
+
+func saysNothing(n diag.Node) bool {
+	return !n.Exists() || n.IsScalar() && strings.TrimSpace(n.Raw()) == "" || n.IsSeq() && len(n.Seq()) == 0
 }
 
 // describe is one setting for people.

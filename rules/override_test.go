@@ -104,6 +104,8 @@ func TestOverrideRefused(t *testing.T) {
 		"no count":      {"override: y\nset: {alert.quiet: 1h}\nwhy: w\n", "the rule y has no count to set"},
 		"empty tenant":  {"override: x\ntenant: ''\nset: {mode: live}\nwhy: w\n", "leave it out to tune the rule for every tenant"},
 		"empty value":   {"override: x\nset: {owner: }\nwhy: w\n", "leave it out to keep what the rule says"},
+		"empty text":    {"override: x\nset: {owner: ' '}\nwhy: w\n", "leave it out to keep what the rule says"},
+		"empty list":    {"override: x\nset: {except: []}\nwhy: w\n", "leave it out to keep what the rule says"},
 		"nested":        {"override: x\nset: {count: {at_least: 5}}\nwhy: w\n", `unknown key "count"`},
 		"where":         {"override: x\nset: {where: a}\nwhy: w\n", `unknown key "where"`},
 		"no why":        {"override: x\nset: {except: [{where: 'user.name == \"x\"'}]}\nwhy: w\n", "the key why is missing"},

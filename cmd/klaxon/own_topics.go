@@ -32,6 +32,7 @@ type ownTopic struct {
 	kafka.TopicSpec
 	fixed   bool // it must have so many partitions and no others
 	demands []demand
+	rights  []string // what klaxon does with it, as kafka-acls.sh names that
 }
 
 // demand is a setting without which records of a topic are lost.
@@ -46,7 +47,7 @@ type demand struct {
 // ownTopics is what this configuration needs.
 func (c *Config) ownTopics() []ownTopic {
 	k := c.Kafka
-	retention := k.Retention.Milliseconds()
+	retention, writes := k.Retention.Milliseconds(), []string{"Create", "Write", "DescribeConfigs"}
 	out := []ownTopic{
 		{kafka.TopicSpec{Name: k.HitsTopic, Partitions: hitShards, Config: map[string]string{
 			"retention.ms": fmt.Sprint(retention), "cleanup.policy": "delete", "compression.type": "producer", "max.message.bytes": fmt.Sprint(maxMessageBytes)}}, true,
@@ -55,14 +56,15 @@ func (c *Config) ownTopics() []ownTopic {
 				{"retention.ms", atLeast(retention), fmt.Sprint(retention), "hits are gone before kafka.hits_retention is over: a detect loop that stood still for long misses them", false},
 				{"retention.bytes", func(v string) bool { return v == "-1" }, "-1", "hits are gone when there are many, before kafka.hits_retention is over", false},
 				{"max.message.bytes", atLeast(leastMessageBytes), fmt.Sprint(maxMessageBytes), "hits of large records are refused, and lost", false},
-			}},
+			}, []string{"Create", "Read", "Write", "DescribeConfigs"}},
 		{kafka.TopicSpec{Name: k.DeadLetters, Partitions: deadLetterPartitions, Config: map[string]string{
 			"cleanup.policy": "delete", "max.message.bytes": fmt.Sprint(maxMessageBytes), "retention.ms": fmt.Sprint(deadLetterRetention.Milliseconds())}}, false,
-			[]demand{{"max.message.bytes", atLeast(max(leastMessageBytes, int64(c.Limits.RecordBytes))), fmt.Sprint(maxMessageBytes), "dead letters of large records are cut", false}}},
+			[]demand{{"max.message.bytes", atLeast(max(leastMessageBytes, int64(c.Limits.RecordBytes))), fmt.Sprint(maxMessageBytes), "dead letters of large records are cut", false}},
+			writes},
 	}
 	if c.Deliver.AlertsTopic != "" {
 		out = append(out, ownTopic{kafka.TopicSpec{Name: c.Deliver.AlertsTopic, Partitions: alertPartitions, Config: map[string]string{"cleanup.policy": "delete"}}, false,
-			[]demand{{"max.message.bytes", atLeast(leastMessageBytes), fmt.Sprint(leastMessageBytes), "large alerts are refused", false}}})
+			[]demand{{"max.message.bytes", atLeast(leastMessageBytes), fmt.Sprint(leastMessageBytes), "large alerts are refused", false}}, writes})
 	}
 	for i := range out {
 		out[i].Replication = k.Replication
@@ -108,26 +110,33 @@ func (a *app) ensureTopic(ctx context.Context, t ownTopic) error {
 		case errors.Is(err, kafka.ErrUnknownTopic):
 			return fmt.Errorf("the topic %s does not exist, and kafka.create_topics is off: create it with: %s: %w", t.Name, a.client.CreateCommand(t.TopicSpec), err)
 		case err != nil:
-			return err
+			return a.explainAccess(t, err)
 		case t.fixed && have.Partitions != int32(t.Partitions):
 			return a.explainCount(t, &kafka.PartitionCountError{Topic: t.Name, Want: int32(t.Partitions), Have: have.Partitions})
 		}
 		return nil
 	}
 	_, err := a.client.EnsureTopic(ctx, t.TopicSpec)
-	var (
-		count  *kafka.PartitionCountError
-		access *kafka.AccessError
-	)
+	var count *kafka.PartitionCountError
 	switch {
 	case errors.As(err, &count) && !t.fixed:
 		return nil
 	case errors.As(err, &count):
 		return a.explainCount(t, err)
-	case errors.As(err, &access):
-		return fmt.Errorf("%w; or have somebody create it with: %s", err, a.client.CreateCommand(t.TopicSpec))
 	}
-	return err
+	return a.explainAccess(t, err)
+}
+
+// explainAccess names all rights on a topic at once, where one is lacking, and the other way to come to the topic.
+func (a *app) explainAccess(t ownTopic, err error) error {
+	var access *kafka.AccessError
+	if !errors.As(err, &access) {
+		return err
+	}
+	if !a.cfg.Kafka.Create {
+		return a.client.AccessToTopic(access, t.rights[1:]...)
+	}
+	return fmt.Errorf("%w; or have somebody create the topic with: %s, and set kafka.create_topics to false", a.client.AccessToTopic(access, t.rights...), a.client.CreateCommand(t.TopicSpec))
 }
 
 func (a *app) explainCount(t ownTopic, err error) error {
@@ -219,14 +228,20 @@ func (a *app) tendTopic(ctx context.Context, t ownTopic) error {
 	return a.ensureTopic(ctx, t)
 }
 
-// wanted says whether a topic of the logs is to be read: it is selected, and it exists. Where brokers do not tell, it may.
+// wanted says whether a topic of the logs is to be read: it is selected, and it exists. Where brokers do not tell, it may. One that
+// fits a pattern but may not be looked at any more has ceased to exist for whoever reads by pattern.
 func (a *app) wanted(ctx context.Context, topic string) bool {
-	if !a.cfg.logs().Has(topic) {
+	logs := a.cfg.logs()
+	if !logs.Has(topic) {
 		return false
 	}
 	ctx, done := context.WithTimeout(ctx, wantedTimeout)
 	defer done()
 	_, err := a.client.Shape(ctx, topic)
+	var hidden *kafka.AccessError
+	if errors.As(err, &hidden) {
+		return logs.Named(topic)
+	}
 	return !errors.Is(err, kafka.ErrUnknownTopic)
 }
 

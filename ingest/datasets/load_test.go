@@ -73,6 +73,8 @@ func TestMistakesHavePlaces(t *testing.T) {
 		"pattern":              {"dataset: a\nparse: [{pattern: '<source.ip:ipp> x'}]", `u.yaml:2:31: parse[0].pattern: "ipp" is no type of capture`},
 		"time":                 {"dataset: a\nparse: [{pattern: '<@timestamp:word> x'}]", "@timestamp is of type date, and a capture of type word cannot fill it"},
 		"scratch":              {"dataset: a\nparse: [{pattern: '<$req:rest>'}, {from: $rec, pattern: x}]", "u.yaml:2:42: parse[1].from: nothing fills the scratch field $rec (did you mean $req?)"},
+		"share of nothing":     {"dataset: a\nparse: [{pattern: '<message:rest>'}]\nclaim: {topic: x, share: programs}", "u.yaml:3:26: claim.share: needs unwrap: [syslog]"},
+		"share what":           {"dataset: a\nparse: json\nunwrap: [syslog]\nclaim: {topic: x, share: all}", "must be one of programs"},
 		"category":             {"dataset: a\nparse: json\nset: {event.category: [webb]}", `u.yaml:3:24: set.event.category[0]: "webb" is not allowed in event.category by ECS (did you mean web?)`},
 		"category in a case":   {"dataset: a\nparse: json\nset: {event.outcome: {case: [{when: has(message), is: win}]}}", `"win" is not allowed in event.outcome by ECS`},
 		"category in a lookup": {"dataset: a\nparse: json\nset: {event.type: {lookup: {key: message, table: {x: strt}}}}", `"strt" is not allowed in event.type by ECS`},

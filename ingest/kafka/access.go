@@ -10,18 +10,18 @@ import (
 
 // What a right is on, and for what, as kafka-acls.sh names them.
 const (
-	onTopic   = "topic"
-	onGroup   = "group"
-	toRead    = "Read"
-	toWrite   = "Write"
-	toCreate  = "Create"
-	toDescr   = "Describe"
-	toDescCfg = "DescribeConfigs"
+	onTopic           = "topic"
+	onGroup           = "group"
+	toRead            = "Read"
+	toWrite           = "Write"
+	toCreate          = "Create"
+	toDescribe        = "Describe"
+	toDescribeConfigs = "DescribeConfigs"
 )
 
 // AccessError says which right klaxon's user lacks.
 type AccessError struct {
-	Operation      string // as kafka-acls.sh names it, such as Read
+	Operation      string // as kafka-acls.sh names it, such as Read; or several, separated by commas
 	Resource, Name string // topic or group, and its name
 	Command        string // that grants the right
 	Err            error  // what the broker said
@@ -50,18 +50,28 @@ func (c *Client) access(err error, operation, resource, name string) error {
 		if errors.As(err, &known) {
 			err = known.Err
 		}
-		return &AccessError{Operation: operation, Resource: resource, Name: name, Command: c.grant(operation, resource, name), Err: err}
+		return &AccessError{Operation: operation, Resource: resource, Name: name, Command: c.grant(resource, name, operation), Err: err}
 	}
 	return err
 }
 
-// grant is the command that grants klaxon's user a right.
-func (c *Client) grant(operation, resource, name string) string {
+// AccessToTopic makes an error that says of a topic all that klaxon's user may have to be granted, out of one that says the first
+// right that it lacks.
+func (c *Client) AccessToTopic(err *AccessError, operations ...string) *AccessError {
+	return &AccessError{Operation: strings.Join(operations, ", "), Resource: err.Resource, Name: err.Name, Command: c.grant(onTopic, err.Name, operations...), Err: err.Err}
+}
+
+// grant is the command that grants klaxon's user rights.
+func (c *Client) grant(resource, name string, operations ...string) string {
 	principal := c.cfg.Principal
 	if principal == "" {
 		principal = "KLAXONS-USER"
 	}
-	return c.tool("kafka-acls.sh", "--add", "--allow-principal", quoted("User:"+principal), "--operation", operation, "--"+resource, quoted(name))
+	args := []string{"--add", "--allow-principal", quoted("User:" + principal)}
+	for _, o := range operations {
+		args = append(args, "--operation", o)
+	}
+	return c.tool("kafka-acls.sh", append(args, "--"+resource, quoted(name))...)
 }
 
 // tool is the command line of one of Kafka's tools.

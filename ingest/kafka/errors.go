@@ -105,10 +105,13 @@ func withHint(text string, err error) string {
 func hint(err error) string {
 	var (
 		code    kafkago.Error
+		advised *advisedError
 		access  *AccessError
 		nothing *NothingFitsError
 	)
 	switch {
+	case errors.As(err, &advised):
+		return advised.advice
 	case errors.As(err, &access):
 		return access.hint()
 	case errors.As(err, &nothing):
@@ -163,7 +166,6 @@ func tlsHint(err error) string {
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
-		alert     tls.AlertError
 	)
 	switch {
 	case errors.As(err, &record):
@@ -171,15 +173,44 @@ func tlsHint(err error) string {
 	case strings.Contains(err.Error(), "broker appears to be expecting TLS"):
 		return "the broker's listener speaks TLS: switch TLS on, or use its plain port"
 	case errors.As(err, &authority):
-		return "the broker's certificate is signed by an authority that is not trusted here: set the CA file"
+		return "the broker's certificate is signed by an authority that is not trusted here: name that authority's certificate in ca_file"
 	case errors.As(err, &host):
-		return "the broker's certificate is for another name: use that name in the address, or set the server name"
+		return "the broker's certificate is for another name: use that name in the address, or set server_name to it"
 	case errors.As(err, &invalid):
 		return "the broker's certificate is not valid (now): renew it, or check the clock"
-	case errors.As(err, &alert):
-		return "the broker refused the TLS handshake: it may want a client certificate"
+	case refusedTLS(err):
+		return "the broker refused the TLS handshake: it may want a client's certificate (cert_file and key_file), or not accept the one that it was shown"
 	}
 	return ""
+}
+
+// refusedTLS says whether the other side ended a TLS handshake. crypto/tls has no type for that.
+func refusedTLS(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
+
+// advisedError is an error with a hint of its own.
+type advisedError struct {
+	err    error
+	advice string
+}
+
+func (e *advisedError) Error() string { return e.err.Error() }
+
+func (e *advisedError) Unwrap() error { return e.err }
+
+// advised tells what is behind a handshake that the broker refused, which depends on what it was shown.
+func (c *Client) advised(err error) error {
+	if c.cfg.TLS == nil || !refusedTLS(err) {
+		return err
+	}
+	certificates := c.cfg.TLS().Certificates
+	if len(certificates) == 0 || certificates[0].Leaf == nil {
+		return &advisedError{err, "the broker wants a client's certificate: name one in cert_file, and its key in key_file"}
+	}
+	leaf := certificates[0].Leaf
+	if until := leaf.NotAfter; time.Now().After(until) {
+		return &advisedError{err, fmt.Sprintf("the client's certificate of %s has expired, on %s: renew cert_file and key_file, which are read anew without a restart", leaf.Subject, until.UTC().Format(time.DateOnly))}
+	}
+	return &advisedError{err, fmt.Sprintf("the broker does not accept the client's certificate (cert_file) of %s: it must be signed by an authority that the broker trusts", leaf.Subject)}
 }
 
 // codeHint says what to do about an error that a broker sent.
@@ -222,6 +253,7 @@ func (c *Client) explained(what string, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = c.advised(err)
 	if h := hint(err); h != "" && !strings.Contains(err.Error(), h) {
 		return fmt.Errorf("kafka at %s: %s: %w: %s", c.addresses(), what, err, h)
 	}

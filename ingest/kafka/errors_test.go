@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +35,7 @@ func TestExplain(t *testing.T) {
 		{context.DeadlineExceeded, "no answer in time"},
 		{io.ErrUnexpectedEOF, "closed the connection"},
 		{fmt.Errorf("%w: broker appears to be expecting TLS", io.ErrUnexpectedEOF), "switch TLS on"},
-		{x509.UnknownAuthorityError{}, "CA file"},
+		{x509.UnknownAuthorityError{}, "ca_file"},
 	} {
 		got := Explain(test.err)
 		if !strings.HasPrefix(got, test.err.Error()+": ") || !strings.Contains(got, test.want) {
@@ -87,4 +89,32 @@ func TestReporterTellsTheSameOnlyEveryTenSeconds(t *testing.T) {
 		}
 	})
 	newReporter(nil).report(errors.New("nobody listens"))
+}
+
+func TestARefusedHandshakeIsExplainedByWhatWasShown(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("remote error: tls: bad certificate")
+	shown := func(until time.Time) *tls.Config {
+		leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "klaxon"}, NotAfter: until}
+		return &tls.Config{Certificates: []tls.Certificate{{Leaf: leaf}}}
+	}
+	for name, test := range map[string]struct {
+		cfg  *tls.Config
+		err  error
+		want string
+	}{
+		"nothing":     {&tls.Config{}, refused, "the broker wants a client's certificate"},
+		"an old one":  {shown(time.Date(2026, 2, 3, 4, 0, 0, 0, time.UTC)), refused, "certificate of CN=klaxon has expired, on 2026-02-03"},
+		"a good one":  {shown(time.Now().Add(time.Hour)), refused, "does not accept the client's certificate (cert_file) of CN=klaxon"},
+		"other error": {shown(time.Now()), io.EOF, "closed the connection"},
+	} {
+		c := NewClient(Config{Brokers: []string{"a:1"}, TLS: fixed(test.cfg)})
+		err := c.explained("connect", fmt.Errorf("x: %w", test.err))
+		if !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) || Explain(err) != err.Error() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := Explain(refused); !strings.Contains(got, "may want a client's certificate") {
+		t.Errorf("without a client: %s", got)
+	}
 }

@@ -117,20 +117,20 @@ func (g *group) shapes(ctx context.Context) (map[string]Shape, error) {
 	defer cancel()
 	names, err := g.names(ctx)
 	if err != nil {
-		return nil, err
+		return nil, g.unreachable(ctx, err)
 	}
 	if len(names) == 0 {
 		return map[string]Shape{}, g.client.explained("group "+g.cfg.ID+" waits", &NothingFitsError{g.cfg.Topics.patterns})
 	}
 	found, err := g.client.metadata(ctx, names)
 	if err != nil {
-		return nil, g.client.explained("read topics for group "+g.cfg.ID, err)
+		return nil, g.unreachable(ctx, err)
 	}
 	shapes := map[string]Shape{}
 	var missing []error
 	for i := range found {
 		switch err := found[i].err(); {
-		case errors.Is(err, ErrUnknownTopic) && !g.cfg.Topics.named(found[i].name): // deleted since it was listed
+		case errors.Is(err, ErrUnknownTopic) && !g.cfg.Topics.Named(found[i].name): // deleted since it was listed
 		case err != nil:
 			missing = append(missing, g.client.access(err, toRead, onTopic, found[i].name))
 		case len(found[i].leaders) > 0:
@@ -138,6 +138,11 @@ func (g *group) shapes(ctx context.Context) (map[string]Shape, error) {
 		}
 	}
 	return shapes, g.client.explained("group "+g.cfg.ID+" waits", errors.Join(missing...))
+}
+
+// unreachable explains why brokers did not say what there is, trying them by hand where the error does not tell.
+func (g *group) unreachable(ctx context.Context, err error) error {
+	return g.client.explained("read topics for group "+g.cfg.ID, g.client.diagnose(ctx, err))
 }
 
 // names returns the topics to read as far as they are known: the named ones, and those that fitted a pattern when all topics were
@@ -148,13 +153,13 @@ func (g *group) names(ctx context.Context) ([]string, error) {
 		return s.names, nil
 	}
 	if g.listed.IsZero() || time.Since(g.listed) >= g.cfg.Find {
-		topics, err := g.client.List(ctx)
+		topics, err := g.client.list(ctx)
 		if err != nil {
 			return nil, err
 		}
 		g.found = g.found[:0]
 		for _, t := range topics {
-			if s.Has(t.Name) && !s.named(t.Name) {
+			if s.Has(t.Name) && !s.Named(t.Name) {
 				g.found = append(g.found, t.Name)
 			}
 		}

@@ -23,9 +23,14 @@ type Topic struct {
 func (c *Client) List(ctx context.Context) ([]Topic, error) {
 	ctx, cancel := call(ctx)
 	defer cancel()
+	out, err := c.list(ctx)
+	return out, c.explained("list topics", err)
+}
+
+func (c *Client) list(ctx context.Context) ([]Topic, error) {
 	found, err := c.metadata(ctx, nil)
 	if err != nil {
-		return nil, c.explained("list topics", err)
+		return nil, err
 	}
 	out := make([]Topic, 0, len(found))
 	for i := range found {

@@ -233,7 +233,9 @@ func (c *Client) metadataFrom(ctx context.Context, broker int32, topics []string
 	if !ok {
 		return nil, errMalformedResponse
 	}
-	c.remember(resp.topics)
+	if topics != nil { // a list of all would fill the cache with topics that nobody asks for
+		c.remember(resp.topics)
+	}
 	return resp.topics, nil
 }
 
@@ -258,7 +260,9 @@ func (c *Client) oldMetadata(ctx context.Context, broker int32, topics []string)
 		}
 		out = append(out, meta)
 	}
-	c.remember(out)
+	if topics != nil {
+		c.remember(out)
+	}
 	return out, nil
 }
 
@@ -281,5 +285,5 @@ func (c *Client) topic(ctx context.Context, name string) (topicMeta, error) {
 	if i < 0 {
 		return topicMeta{}, fmt.Errorf("topic %s: %w", name, ErrUnknownTopic)
 	}
-	return found[i], c.access(found[i].err(), toDescr, onTopic, name)
+	return found[i], c.access(found[i].err(), toDescribe, onTopic, name)
 }

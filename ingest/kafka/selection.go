@@ -44,7 +44,7 @@ func (s Selection) Except(patterns ...string) Selection {
 
 // Has says whether a topic of that name is selected.
 func (s Selection) Has(name string) bool {
-	return s.named(name) || !strings.HasPrefix(name, internalPrefix) && fits(s.patterns, name) && !fits(s.except, name)
+	return s.Named(name) || !strings.HasPrefix(name, internalPrefix) && fits(s.patterns, name) && !fits(s.except, name)
 }
 
 // String is what was selected, as it was written.
@@ -52,7 +52,8 @@ func (s Selection) String() string { return strings.Join(slices.Concat(s.names, 
 
 func (s Selection) empty() bool { return len(s.names)+len(s.patterns) == 0 }
 
-func (s Selection) named(name string) bool {
+// Named says whether a topic is selected by its name, and therefore waited for while it does not exist.
+func (s Selection) Named(name string) bool {
 	_, ok := slices.BinarySearch(s.names, name)
 	return ok
 }

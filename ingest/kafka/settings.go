@@ -53,7 +53,7 @@ func (c *Client) settings(ctx context.Context, topic string) (map[string]string,
 	case kafkago.UnknownTopicOrPartition:
 		return nil, fmt.Errorf("topic %s: %w", topic, ErrUnknownTopic)
 	default:
-		return nil, c.access(kafkago.Error(r.ErrorCode), toDescCfg, onTopic, topic)
+		return nil, c.access(kafkago.Error(r.ErrorCode), toDescribeConfigs, onTopic, topic)
 	}
 }
 

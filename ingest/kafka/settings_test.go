@@ -52,7 +52,7 @@ func TestCommands(t *testing.T) {
 		c.CreateCommand(TopicSpec{Name: "x"}): "kafka-topics.sh --bootstrap-server a:1,b:2 --create --topic x",
 		secure.DeleteCommand("x"):             "kafka-topics.sh --bootstrap-server a:1 --command-config admin.properties --delete --topic x",
 		c.AlterCommand("x", map[string]string{"retention.ms": "-1", "cleanup.policy": "compact,delete"}): "kafka-configs.sh --bootstrap-server a:1,b:2 --alter --entity-type topics --entity-name x --add-config 'cleanup.policy=[compact,delete],retention.ms=-1'",
-		secure.grant(toRead, onGroup, "klaxon.match"):                                                    `kafka-acls.sh --bootstrap-server a:1 --command-config admin.properties --add --allow-principal 'User:o'\''hara' --operation Read --group klaxon.match`,
+		secure.grant(onGroup, "klaxon.match", toRead):                                                    `kafka-acls.sh --bootstrap-server a:1 --command-config admin.properties --add --allow-principal 'User:o'\''hara' --operation Read --group klaxon.match`,
 	} {
 		if got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
@@ -75,7 +75,7 @@ func TestAccessErrors(t *testing.T) {
 		"of the cluster":           {kafkago.ClusterAuthorizationFailed, toRead, onTopic, false},
 		"no matter of rights":      {kafkago.LeaderNotAvailable, toRead, onTopic, false},
 		"no error of a broker":     {errNoAnswer, toRead, onTopic, false},
-		"known, for another right": {c.access(kafkago.TopicAuthorizationFailed, toDescr, onTopic, "t"), toWrite, onTopic, true},
+		"known, for another right": {c.access(kafkago.TopicAuthorizationFailed, toDescribe, onTopic, "t"), toWrite, onTopic, true},
 	} {
 		err := c.access(test.err, test.op, test.what, "t")
 		var access *AccessError

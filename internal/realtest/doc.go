@@ -12,5 +12,7 @@
 //		t.Run("produce", func(t *testing.T) { produce(t, servers.Kafka(t).Brokers) })
 //	}
 //
+// A broker with security, and a cluster of several, are always local processes of the test's own.
+//
 // Servers listen on loopback only, hold throw-away data, and die with the test process.
 package realtest

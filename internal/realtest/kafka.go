@@ -3,11 +3,11 @@ package realtest
 import (
 	"context"
 	_ "embed" // the pom
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +50,11 @@ func kafkaKind() kind {
 	}
 }
 
-// kafkaReady asks for the brokers that may be used: one that still starts up is not among them.
-func kafkaReady(ctx context.Context, address string) error {
+// kafkaReady says whether a broker can be used: one that still starts up does not name itself.
+func kafkaReady(ctx context.Context, address string) error { return kafkaKnows(ctx, address, 1) }
+
+// kafkaKnows asks a broker for the brokers that may be used, which are to be so many.
+func kafkaKnows(ctx context.Context, address string, want int) error {
 	first, _, _ := strings.Cut(address, ",")
 	dialer := &kafkago.Dialer{Timeout: 2 * time.Second}
 	conn, err := dialer.DialContext(ctx, "tcp", first)
@@ -66,34 +69,53 @@ func kafkaReady(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	if len(brokers) == 0 {
-		return errors.New("no broker has registered yet")
+	if len(brokers) < want {
+		return fmt.Errorf("%d of %d brokers have registered", len(brokers), want)
 	}
 	return nil
 }
 
-// kafkaSettings are a broker's properties: small, quick to elect and to fence, replicas of one.
-func kafkaSettings(host string, port, controller int) [][2]string {
-	listeners := fmt.Sprintf("PLAINTEXT://%s:%d,CONTROLLER://%s:%d", host, port, host, controller)
-	return [][2]string{
-		{"node.id", "1"},
+// node is one broker of a cluster, which takes part in its controller too.
+type node struct {
+	id, brokers int    // its number, from 1, and how many brokers there are
+	host        string // where it listens
+	port        int    // of the listener without security
+	controller  int    // port
+	voters      string // controllers, as id@host:port
+	more        [][2]string
+	scram       []string // users, as kafka.tools.StorageTool takes them
+}
+
+// alone is the only broker of a cluster.
+func alone(host string, port, controller int) node {
+	return node{id: 1, brokers: 1, host: host, port: port, controller: controller, voters: fmt.Sprintf("1@127.0.0.1:%d", controller)}
+}
+
+// settings are the broker's properties: small, quick to elect and to fence, as many replicas as there are brokers up to three. Of
+// settings that occur twice the last counts.
+func (n node) settings() [][2]string {
+	replicas := min(n.brokers, 3)
+	inSync := max(1, replicas-1)
+	number := strconv.Itoa
+	return append([][2]string{
+		{"node.id", number(n.id)},
 		{"process.roles", "broker,controller"},
-		{"controller.quorum.voters", fmt.Sprintf("1@127.0.0.1:%d", controller)},
+		{"controller.quorum.voters", n.voters},
 		{"controller.listener.names", "CONTROLLER"},
 		{"inter.broker.listener.name", "PLAINTEXT"},
-		{"listeners", listeners},
-		{"advertised.listeners", fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port)},
+		{"listeners", fmt.Sprintf("PLAINTEXT://%s:%d,CONTROLLER://%s:%d", n.host, n.port, n.host, n.controller)},
+		{"advertised.listeners", fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", n.port)},
 		{"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"},
 		{"auto.create.topics.enable", "false"},
-		{"default.replication.factor", "1"},
-		{"min.insync.replicas", "1"},
-		{"offsets.topic.replication.factor", "1"},
+		{"default.replication.factor", number(replicas)},
+		{"min.insync.replicas", number(inSync)},
+		{"offsets.topic.replication.factor", number(replicas)},
 		{"offsets.topic.num.partitions", "4"},
-		{"transaction.state.log.replication.factor", "1"},
-		{"transaction.state.log.min.isr", "1"},
+		{"transaction.state.log.replication.factor", number(replicas)},
+		{"transaction.state.log.min.isr", number(inSync)},
 		{"transaction.state.log.num.partitions", "2"},
-		{"share.coordinator.state.topic.replication.factor", "1"},
-		{"share.coordinator.state.topic.min.isr", "1"},
+		{"share.coordinator.state.topic.replication.factor", number(replicas)},
+		{"share.coordinator.state.topic.min.isr", number(inSync)},
 		{"group.initial.rebalance.delay.ms", "0"},
 		{"group.min.session.timeout.ms", "1000"},
 		{"broker.session.timeout.ms", "3000"},
@@ -106,7 +128,7 @@ func kafkaSettings(host string, port, controller int) [][2]string {
 		{"log.cleaner.io.buffer.size", "262144"},
 		{"log.index.size.max.bytes", "1048576"},
 		{"log.segment.bytes", "67108864"},
-	}
+	}, n.more...)
 }
 
 func kafkaContainer() (container, string, error) {
@@ -114,10 +136,10 @@ func kafkaContainer() (container, string, error) {
 	if err != nil {
 		return container{}, "", err
 	}
-	port, controller := ports[0], ports[1]
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	args := []string{"--publish", fmt.Sprintf("%s:%d", address, port), "--env", "CLUSTER_ID=" + kafkaCluster}
-	for _, setting := range kafkaSettings("0.0.0.0", port, controller) {
+	n := alone("0.0.0.0", ports[0], ports[1])
+	address := fmt.Sprintf("127.0.0.1:%d", n.port)
+	args := []string{"--publish", fmt.Sprintf("%s:%d", address, n.port), "--env", "CLUSTER_ID=" + kafkaCluster}
+	for _, setting := range n.settings() {
 		name := "KAFKA_" + strings.ToUpper(strings.ReplaceAll(setting[0], ".", "_"))
 		args = append(args, "--env", name+"="+setting[1])
 	}
@@ -125,29 +147,38 @@ func kafkaContainer() (container, string, error) {
 }
 
 func kafkaProcess(ctx context.Context, c cache) (unit, string, error) {
-	executable, _, err := java(ctx, 17)
+	ports, err := freePorts(2)
 	if err != nil {
 		return nil, "", err
+	}
+	n := alone("127.0.0.1", ports[0], ports[1])
+	p, err := n.process(ctx, c)
+	if err != nil {
+		return nil, "", err
+	}
+	return p, fmt.Sprintf("127.0.0.1:%d", n.port), nil
+}
+
+// process makes a broker ready to be started, in a folder of its own.
+func (n node) process(ctx context.Context, c cache) (*process, error) {
+	executable, _, err := java(ctx, 17)
+	if err != nil {
+		return nil, err
 	}
 	jars, err := c.fetched("kafka-"+kafkaVersion, func(dir string) error {
 		return maven(ctx, dir, kafkaPOM, "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
 			"-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(dir, "lib"))
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	dir, err := c.newRun("kafka")
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, "", err
-	}
-	port, controller := ports[0], ports[1]
 	properties := filepath.Join(dir, "server.properties")
-	if err := writeKafkaFiles(dir, properties, port, controller); err != nil {
-		return nil, "", err
+	if err := n.writeFiles(dir, properties); err != nil {
+		return nil, err
 	}
 	// C1 only and one thread of garbage collection: the quickest start, the least memory.
 	jvm := []string{
@@ -155,25 +186,26 @@ func kafkaProcess(ctx context.Context, c cache) (unit, string, error) {
 		"-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true", "-Djava.io.tmpdir=" + filepath.Join(dir, "tmp"),
 		"-Dlog4j2.configurationFile=" + filepath.Join(dir, "log4j2.properties"), "-cp", filepath.Join(jars, "lib", "*"),
 	}
-	format := exec.CommandContext(ctx, jvm[0], append(jvm[1:len(jvm):len(jvm)],
-		"kafka.tools.StorageTool", "format", "-t", kafkaCluster, "-c", properties)...)
-	if out, err := format.CombinedOutput(); err != nil {
-		_ = os.RemoveAll(dir)
-		return nil, "", fmt.Errorf("cannot format Kafka's log folder (%w):\n%s", err, lastLines(out))
+	args := append(jvm[1:len(jvm):len(jvm)], "kafka.tools.StorageTool", "format", "-t", kafkaCluster, "-c", properties)
+	for _, user := range n.scram {
+		args = append(args, "--add-scram", user)
 	}
-	p := &process{
+	if out, err := exec.CommandContext(ctx, jvm[0], args...).CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("cannot format Kafka's log folder (%w):\n%s", err, lastLines(out))
+	}
+	return &process{
 		argv: append(jvm, "kafka.Kafka", properties),
 		env:  os.Environ(),
 		dir:  dir,
 		log:  filepath.Join(dir, "server.log"),
 		user: -1,
-	}
-	return p, fmt.Sprintf("127.0.0.1:%d", port), nil
+	}, nil
 }
 
-func writeKafkaFiles(dir, properties string, port, controller int) error {
+func (n node) writeFiles(dir, properties string) error {
 	var text strings.Builder
-	for _, setting := range kafkaSettings("127.0.0.1", port, controller) {
+	for _, setting := range n.settings() {
 		fmt.Fprintf(&text, "%s=%s\n", setting[0], setting[1])
 	}
 	fmt.Fprintf(&text, "log.dirs=%s\n", filepath.Join(dir, "data"))

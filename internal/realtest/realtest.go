@@ -148,7 +148,7 @@ type kind struct {
 	name     string // as KLAXON_TEST_REQUIRE names it
 	variable string // the environment variable that gives an address
 	ready    func(ctx context.Context, address string) error
-	docker   func() (container, string, error)                        // what to run, and its address
+	docker   func() (container, string, error)                        // what to run, and its address; nil: only as a process
 	local    func(ctx context.Context, c cache) (unit, string, error) // made ready to start, and its address
 }
 
@@ -181,8 +181,11 @@ func obtain(k kind) (*server, error) {
 	defer unlock()
 	c.sweep()
 
-	var dockerErr error
-	if dockerErr = dockerAnswers(ctx); dockerErr == nil {
+	dockerErr := errLocalOnly
+	if k.docker != nil {
+		dockerErr = dockerAnswers(ctx)
+	}
+	if dockerErr == nil {
 		var one *server
 		if one, dockerErr = startContainer(ctx, k); dockerErr == nil {
 			return one, nil
@@ -194,6 +197,8 @@ func obtain(k kind) (*server, error) {
 	}
 	return one, nil
 }
+
+var errLocalOnly = errors.New("it is run as a local process only")
 
 func startContainer(ctx context.Context, k kind) (*server, error) {
 	box, address, err := k.docker()

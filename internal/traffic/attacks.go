@@ -68,7 +68,7 @@ func (g *Generator) plan() {
 	rounds := min(max(int64(g.opts.Duration/roundLength), 1), maxRounds)
 	length := int64(g.opts.Duration) / rounds
 	makers := [...]func(*Generator, *tenant) script{
-		guessPasswords, flood, signInEmbargoed, consoleEmbargoed, proxyEmbargoed, escalate, silenceAudit, disableMFA, exportAll, probePaths,
+		guessPasswords, flood, signInEmbargoed, consoleEmbargoed, proxyEmbargoed, escalate, silenceAudit, disableMFA, exportAll, takeCluster, unprotect, silenceHost, probePaths,
 	}
 	for r := range rounds {
 		for i, makeScript := range makers {

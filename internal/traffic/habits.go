@@ -6,12 +6,18 @@ import "time"
 func (g *Generator) background(at int64) Message {
 	t := g.tenant()
 	switch n := g.rng.IntN(100); {
-	case n < 62:
+	case n < 58:
 		return g.visit(t, at)
-	case n < 70:
+	case n < 66:
 		return g.auth(t, at)
-	case n < 80:
+	case n < 74:
 		return g.routine(t, at)
+	case n < 78:
+		return g.cluster(t, at)
+	case n < 80:
+		return g.develop(t, at)
+	case n < 82:
+		return g.elevate(t, at)
 	}
 	return g.work(t, at)
 }

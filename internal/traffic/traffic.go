@@ -17,10 +17,14 @@ const (
 	TopicAuth       = "logs.auth"
 	TopicCloudTrail = "logs.aws.cloudtrail"
 	TopicApp        = "logs.app.audit"
+	TopicKubernetes = "logs.kubernetes.audit"
+	TopicGitHub     = "logs.github.audit"
 )
 
 // Topics is every topic that messages are for.
-func Topics() []string { return []string{TopicNginx, TopicAuth, TopicCloudTrail, TopicApp} }
+func Topics() []string {
+	return []string{TopicNginx, TopicAuth, TopicCloudTrail, TopicApp, TopicKubernetes, TopicGitHub}
+}
 
 // Options says what to make.
 type Options struct {

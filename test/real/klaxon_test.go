@@ -2,7 +2,6 @@ package real
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +52,7 @@ func lookAtSources() error {
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	log   *bytes.Buffer
+	log   *journal
 	admin string
 	ended chan error
 }
@@ -65,7 +64,7 @@ func startKlaxon(t *testing.T, config string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(bin, "run", "-c", config), log: &bytes.Buffer{}, ended: make(chan error, 1)}
+	p := &process{t: t, cmd: exec.Command(bin, "run", "-c", config), log: &journal{}, ended: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +88,7 @@ func (p *process) follow(stderr io.Reader, found chan<- string) {
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		p.log.Write(append(lines.Bytes(), '\n'))
+		fmt.Fprintln(p.log, lines.Text())
 		var line struct{ Message, Admin string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "started" {
 			found <- line.Admin

@@ -17,6 +17,8 @@ func TestReal(t *testing.T) {
 	t.Run("Kafka", func(t *testing.T) { kafkatest.Suite(t, s.Kafka(t).Brokers) })
 	t.Run("Elasticsearch", func(t *testing.T) { estest.Suite(t, s.Elasticsearch(t).URL) })
 	t.Run("Postgres", func(t *testing.T) { p := s.Postgres(t); postgrestest.Suite(t, p.URL, p.CA) })
+	t.Run("KafkaFailover", func(t *testing.T) { kafkaFailover(t, s) })
+	t.Run("SecureKafka", func(t *testing.T) { secureKafka(t, s) })
 	t.Run("NothingLostNothingTwice", func(t *testing.T) { nothingLostNothingTwice(t, s) })
 	t.Run("SeveralProcesses", func(t *testing.T) { severalProcesses(t, s) })
 }
