@@ -35,8 +35,11 @@ type ArchiveStats struct {
 	Records, Archived, DeadLettered, Dropped, Documents, Bytes, Flushes, Rejected, Commits, CommitFailures Counter
 	Skipped                                                                                                Counter // records that were gone from the log before they were read
 	CutDeadLetters                                                                                         Counter // dead letters that had to be cut to fit their topic
-	Lag, HeldBytes, LastFlush                                                                              Gauge   // LastFlush: Unix milliseconds
+	Lag                                                                                                    TopicGauge
+	HeldBytes, Partitions, LastFlush                                                                       Gauge // LastFlush: Unix milliseconds
 	FlushTime                                                                                              Latency
+	// OldestUncommitted is the time of the oldest record that was read and not committed: Unix milliseconds, 0 for none.
+	OldestUncommitted Gauge
 	// Reasons is dead letters by reason; OtherReason stands for all that is not named.
 	Reasons map[string]*Counter
 }
@@ -98,6 +101,7 @@ type archiving struct {
 	dead       []kafka.Message
 	rejected   []event.Rejection // by the last flush, whose dead letters are not written yet
 	due        time.Time
+	oldest     int64 // record time of the oldest record that is not committed
 	lag        map[event.Source]int64
 	durable    event.Offsets // of what was flushed and is not committed yet
 	documents  int           // of the record under way
@@ -117,7 +121,12 @@ func (a *Archive) Run(ctx context.Context, claim Claim) error {
 	g := &archiving{Archive: a, claim: claim, sink: sink, lag: map[event.Source]int64{}, durable: event.Offsets{}}
 	g.each = g.add
 	defer g.release()
-	defer a.Stats.Lag.Store(0)
+	a.Stats.Partitions.Store(int64(len(claim.Owned())))
+	defer func() {
+		a.Stats.Lag.Store(nil)
+		a.Stats.Partitions.Store(0)
+		a.Stats.OldestUncommitted.Store(0)
+	}()
 	g.due = g.Clock().Add(g.Every)
 	for ctx.Err() == nil {
 		fetchCtx, cancel := context.WithDeadline(ctx, g.due)
@@ -164,6 +173,8 @@ func (g *archiving) batch(b *event.Batch) {
 	g.held = append(g.held, b)
 	g.heldBytes += b.Bytes
 	g.Stats.HeldBytes.Store(int64(g.heldBytes))
+	g.oldest = oldest(g.oldest, b.Records)
+	g.Stats.OldestUncommitted.Store(g.oldest)
 }
 
 func (g *archiving) record(r *event.Record) {
@@ -227,7 +238,9 @@ func (g *archiving) commit(ctx context.Context) {
 		}
 		return
 	}
-	clear(g.durable)
+	g.durable = event.Offsets{} // another one: the claim may keep what it was given
+	g.oldest = 0
+	g.Stats.OldestUncommitted.Store(0)
 	g.Stats.Commits.Add(1)
 }
 
@@ -247,9 +260,9 @@ func (g *archiving) count(letters []kafka.Message, lost, rejected int, began tim
 	s.Flushes.Add(1)
 	s.LastFlush.Store(g.Clock().UnixMilli())
 	s.FlushTime.Observe(g.Clock().Sub(began))
-	lag := int64(0)
-	for _, n := range g.lag {
-		lag += n
+	lag := map[string]int64{}
+	for source, n := range g.lag {
+		lag[source.Topic] += n
 	}
 	s.Lag.Store(lag)
 	g.tally = tally{}

@@ -51,7 +51,10 @@ type DetectStats struct {
 	Late, SeenBefore, StaleRule, BadTime, ForeignFrames, EvictedKeys, EvictedHits, EndedEarly, Rounded Counter
 	RuleWaits                                                                                          Counter // times that hits of a rule that is not loaded waited for it
 	Lag, Shards, CheckpointBytes, Keys, MemoryBytes                                                    Gauge
-	Age                                                                                                Latency // from a record's own time to the commit of the alert that it raised
+	// OldestUncommitted is the time of the oldest frame that was read and is not stored, as of the last transaction: Unix
+	// milliseconds, 0 for none.
+	OldestUncommitted Gauge
+	Age               Latency // from a record's own time to the commit of the alert that it raised
 }
 
 // Detect is the detect loop: by shard, owning all memory. The store's offset is the truth; Kafka's serves lag tools.
@@ -87,6 +90,7 @@ type owned struct {
 	marked  int64 // what the newest checkpoint stands at
 	written time.Time
 	lag     int64
+	oldest  int64 // record time of the oldest frame that is not stored
 	pending []alert.Alert
 	newest  int64            // record time of the newest hit behind pending
 	counted map[string]int64 // what the memory had counted when it was last looked at
@@ -120,7 +124,7 @@ func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
 	}
 	d.Stats.Shards.Store(int64(len(g.shards)))
 	defer func() {
-		for _, gauge := range []*Gauge{&d.Stats.Shards, &d.Stats.Lag, &d.Stats.Keys, &d.Stats.MemoryBytes} {
+		for _, gauge := range []*Gauge{&d.Stats.Shards, &d.Stats.Lag, &d.Stats.Keys, &d.Stats.MemoryBytes, &d.Stats.OldestUncommitted} {
 			gauge.Store(0)
 		}
 	}()
@@ -144,6 +148,7 @@ func (g *detecting) load(ctx context.Context, p kafka.Partition) (*owned, error)
 	shard := p.Source.Partition
 	s, err := g.Store.Claim(claimCtx, shard, p.Source.TopicID)
 	if err != nil {
+		g.Stats.Failures.Add(1)
 		return nil, fmt.Errorf("cannot claim shard %d: %w", shard, err)
 	}
 	// Checkpoints are spread over time: all at once they would not fit one transaction.
@@ -252,6 +257,7 @@ func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
 		g.apply(o, &f)
 	}
 	o.next = max(o.next, b.Next)
+	o.oldest = oldest(o.oldest, b.Records)
 	o.heard.batch(b)
 	return len(o.pending) > 0
 }
@@ -294,6 +300,7 @@ func (g *detecting) transact(ctx context.Context, final bool) error {
 			writes = append(writes, w)
 		}
 	}
+	g.uncommitted()
 	if len(writes) == 0 {
 		return nil
 	}
@@ -323,7 +330,7 @@ func (g *detecting) stored(writes []ShardWrite, now time.Time) {
 	for _, w := range writes {
 		i, _ := slices.BinarySearchFunc(g.shards, w.Shard, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
 		o := g.shards[i]
-		o.saved = w.Next
+		o.saved, o.oldest = w.Next, 0
 		if w.Checkpoint != nil {
 			o.written, o.marked = now, w.Next
 			g.Stats.Checkpoints.Add(1)
@@ -331,9 +338,21 @@ func (g *detecting) stored(writes []ShardWrite, now time.Time) {
 		}
 	}
 	g.Stats.Lag.Store(lag)
+	g.uncommitted()
 	if raised && g.Applied != nil {
 		g.Applied()
 	}
+}
+
+// uncommitted notes how old the oldest frame is that waits to be stored.
+func (g *detecting) uncommitted() {
+	at := int64(0)
+	for _, o := range g.shards {
+		if o.next > o.saved {
+			at = earlier(at, o.oldest)
+		}
+	}
+	g.Stats.OldestUncommitted.Store(at)
 }
 
 // tend looks after memories once in a while: topics that are read no longer are let go of, also when late frames of theirs came,

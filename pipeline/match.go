@@ -14,8 +14,12 @@ type MatchStats struct {
 	Records, Events, DeadLetters, Hits, Frames, SamplesCut, ProduceFailures, Commits, CommitFailures Counter
 	Skipped                                                                                          Counter // records that were gone from the log before they were read
 	HitsDropped                                                                                      Counter // hits that no frame could hold, or that the hits topic refused
-	Lag, QueuedBytes                                                                                 Gauge
+	Lag                                                                                              TopicGauge
+	QueuedBytes, Partitions                                                                          Gauge
 	Rules                                                                                            RuleStats // brought up to date at every tick
+	// OldestUncommitted is the time of the oldest record that was read and not committed, as of the last commit or try of one:
+	// Unix milliseconds, 0 for none.
+	OldestUncommitted Gauge
 }
 
 // Match is the match loop: by source partition, remembering nothing. Each hit goes to the hits topic, in the shard of its key.
@@ -60,7 +64,12 @@ func (m *Match) Run(ctx context.Context, claim Claim) error {
 	for _, p := range claim.Owned() {
 		g.parts[p.Source] = &matched{partitions: p.Partitions, top: NoTime, end: NoTime}
 	}
-	defer m.Stats.Lag.Store(0)
+	m.Stats.Partitions.Store(int64(len(g.parts)))
+	defer func() {
+		m.Stats.Lag.Store(nil)
+		m.Stats.Partitions.Store(0)
+		m.Stats.OldestUncommitted.Store(0)
+	}()
 	stop := make(chan struct{})
 	sendCtx, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
@@ -123,7 +132,7 @@ func (g *matching) batch(b *event.Batch) {
 		g.countRules()
 		g.of, g.worker = now, NewWorker(now)
 	}
-	u := &unit{next: b.Next}
+	u := &unit{next: b.Next, oldest: oldest(0, b.Records)}
 	counts := g.worker.Batch(b, func(shard int32, f *hit.Frame) {
 		g.sender.put(shard, f.Append(nil), u)
 		g.Stats.Frames.Add(1)
@@ -137,10 +146,24 @@ func (g *matching) batch(b *event.Batch) {
 // that records without hits do not pile up behind a shard that cannot be written.
 func (p *matched) queue(s *sender, u *unit) {
 	if n := len(p.units); n > 0 && s.acknowledged(u) && s.acknowledged(p.units[n-1]) {
+		u.oldest = earlier(u.oldest, p.units[n-1].oldest)
 		p.units[n-1] = u
 		return
 	}
 	p.units = append(p.units, u)
+}
+
+// acknowledged makes one unit of those at the front whose frames are all acknowledged, and answers whether there is one.
+func (p *matched) acknowledged(s *sender) bool {
+	n := 0
+	for n < len(p.units) && s.acknowledged(p.units[n]) {
+		p.units[n].oldest = earlier(p.units[n].oldest, p.units[max(0, n-1)].oldest)
+		n++
+	}
+	if n > 0 {
+		p.units = p.units[n-1:]
+	}
+	return n > 0
 }
 
 func (g *matching) count(c WorkerCounts) {
@@ -165,9 +188,9 @@ func (g *matching) countRules() {
 // knows nothing newer.
 func (g *matching) tick() {
 	byTopic := map[event.Source]*hit.Frame{}
-	lag := int64(0)
+	lag := map[string]int64{}
 	for s, p := range g.parts {
-		lag += p.lag
+		lag[s.Topic] += p.lag
 		topic := event.Source{Topic: s.Topic, TopicID: s.TopicID}
 		f := byTopic[topic]
 		if f == nil { // also without a mark: a topic that was not heard of yet must hold time back
@@ -194,14 +217,10 @@ func (g *matching) tick() {
 
 // commit commits what lies behind acknowledged frames. What cannot be committed is tried again, also when no record follows.
 func (g *matching) commit(ctx context.Context) error {
+	defer g.uncommitted()
 	offsets := event.Offsets{}
 	for s, p := range g.parts {
-		n := 0
-		for n < len(p.units) && g.sender.acknowledged(p.units[n]) {
-			n++
-		}
-		if n > 0 {
-			p.units = p.units[n-1:] // the last of them stands for all
+		if p.acknowledged(g.sender) {
 			offsets[s] = p.units[0].next
 		}
 	}
@@ -213,9 +232,19 @@ func (g *matching) commit(ctx context.Context) error {
 		return err
 	}
 	for s := range offsets {
-		p := g.parts[s]
-		p.units = p.units[1:]
+		g.parts[s].units = g.parts[s].units[1:]
 	}
 	g.Stats.Commits.Add(1)
 	return nil
+}
+
+// uncommitted notes how old the oldest record is that waits to be committed.
+func (g *matching) uncommitted() {
+	at := int64(0)
+	for _, p := range g.parts {
+		for _, u := range p.units {
+			at = earlier(at, u.oldest)
+		}
+	}
+	g.Stats.OldestUncommitted.Store(at)
 }

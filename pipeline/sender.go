@@ -25,8 +25,9 @@ type Producer interface {
 
 // unit is what one fetch brought of one source partition. It may be committed once all its frames are acknowledged.
 type unit struct {
-	next int64 // the next offset
-	left int   // frames that are not acknowledged yet
+	next   int64 // the next offset
+	left   int   // frames that are not acknowledged yet
+	oldest int64 // record time of its oldest record, Unix milliseconds; 0 for none
 }
 
 type queued struct {

@@ -1,10 +1,14 @@
 package pipeline
 
 import (
+	"maps"
 	"math"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klaxonhq/klaxon/event"
 )
 
 // Counter only grows.
@@ -27,6 +31,52 @@ func (g *Gauge) Add(n int64) { g.n.Add(n) }
 
 // Load reads it.
 func (g *Gauge) Load() int64 { return g.n.Load() }
+
+// TopicGauge is a number for each topic.
+type TopicGauge struct {
+	mu      sync.Mutex
+	byTopic map[string]int64
+}
+
+// Store sets all of them; a topic that is left out is gone. The map belongs to the gauge from then on.
+func (g *TopicGauge) Store(byTopic map[string]int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.byTopic = byTopic
+}
+
+// Topics is a copy of the numbers.
+func (g *TopicGauge) Topics() map[string]int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.byTopic)
+}
+
+// Load is all of them together.
+func (g *TopicGauge) Load() (sum int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range g.byTopic {
+		sum += n
+	}
+	return sum
+}
+
+// oldest is the earliest record time of a batch, and before if that is earlier; 0 stands for none.
+func oldest(before int64, records []event.Record) int64 {
+	for i := range records {
+		before = earlier(before, records[i].Time)
+	}
+	return before
+}
+
+// earlier is the lesser of two times, of which 0 and less stand for none.
+func earlier(a, b int64) int64 {
+	if a <= 0 || b > 0 && b < a {
+		return max(b, 0)
+	}
+	return a
+}
 
 // latencyBuckets are powers of two of a tenth of a millisecond: 0.1 ms to about two hours.
 const latencyBuckets = 27

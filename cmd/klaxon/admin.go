@@ -20,18 +20,27 @@ type admin struct {
 	addr   string
 }
 
-// readiness says for each part whether it is ready, and if not why.
-type readiness func() map[string]string
+// adminPages is what the port shows beside health and profiles.
+type adminPages struct {
+	metrics *prometheus.Registry
+	ready   func() readiness
+	status  func() statusReport
+}
 
-// notices says what somebody should look at although everything works, by part.
-type notices func() map[string]string
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready    bool              `json:"ready"`
+	Stopping bool              `json:"stopping"`
+	Parts    map[string]string `json:"parts"`           // why each part is not ready; "" is ready
+	Notes    map[string]string `json:"notes,omitempty"` // what somebody should look at although everything works, by part
+}
 
-func startAdmin(listen string, reg *prometheus.Registry, ready readiness, notes notices) (*admin, error) {
+func startAdmin(listen string, p adminPages) (*admin, error) {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (admin.listen): %w", listen, err)
 	}
-	a := &admin{addr: l.Addr().String(), server: &http.Server{Handler: adminRoutes(reg, ready, notes), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	a := &admin{addr: l.Addr().String(), server: &http.Server{Handler: adminRoutes(p), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return // the listener is gone; /healthz fails, which is the point of it
@@ -40,30 +49,29 @@ func startAdmin(listen string, reg *prometheus.Registry, ready readiness, notes 
 	return a, nil
 }
 
-func adminRoutes(reg *prometheus.Registry, ready readiness, notes notices) http.Handler {
+func adminRoutes(p adminPages) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		parts, code := ready(), http.StatusOK
-		for _, why := range parts {
-			if why != "" {
-				code = http.StatusServiceUnavailable
-			}
+		r, code := p.ready(), http.StatusOK
+		if !r.Ready {
+			code = http.StatusServiceUnavailable
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		answer := map[string]any{"ready": code == http.StatusOK, "parts": parts}
-		if n := notes(); len(n) > 0 {
-			answer["notes"] = n
-		}
-		_ = json.NewEncoder(w).Encode(answer)
+		answer(w, code, r)
 	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.status()) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // who asked has gone
 }
 
 // adminGrace is how long requests under way may take at the end: a profile of a minute must not hold up the process.

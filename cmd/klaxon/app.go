@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/klaxonhq/klaxon/alert"
@@ -30,9 +30,10 @@ type app struct {
 	told      []destination
 	wake      map[string]chan struct{} // by destination
 	templates *prepared                // of Elasticsearch, or nil
-	state     states
+	state     *states
 	admin     *admin
-	opened    atomic.Int64 // open incidents, as last counted
+	keeper    *keeper // nil: nobody started the process who wants to be told
+	hide      *strings.Replacer
 }
 
 // option changes an app before it is wired.
@@ -47,7 +48,8 @@ func withWatcher(f func(*alert.Alert)) option {
 
 // newApp wires a configuration without talking to anybody.
 func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
-	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, state: states{parts: map[string]trouble{}}}
+	a := &app{cfg: cfg, owner: newOwner(), log: log, stats: newStats(), wake: map[string]chan struct{}{}, hide: cfg.Secrets.replacer()}
+	a.state, a.stats.log, a.stats.config, a.stats.using = &a.stats.state, repeatsOf(log), cfg.Hash, a.using
 	var err error
 	if a.loaded, err = newGenerations(cfg.sources, log, a.stats); err != nil {
 		return nil, err
@@ -76,32 +78,61 @@ func newApp(cfg Config, log *zap.Logger, opts ...option) (*app, error) {
 
 func (a *app) has(role string) bool { return slices.Contains(a.cfg.Roles, role) }
 
-// run runs the loops until ctx ends, and then drains them within the configured time.
+// errUnfinished ends a process that could not finish in time what it had begun.
+var errUnfinished = errors.New("stopped in the middle")
+
+// run runs the loops until ctx ends, and then drains them within the configured time. From ctx's end on nobody is sent here any
+// more who asks whether the process is ready.
 func (a *app) run(ctx context.Context) (err error) {
 	defer a.client.Close()
-	defer func() {
-		if a.store != nil {
-			err = errors.Join(err, a.store.Close())
-		}
-	}()
+	defer func() { err = errors.Join(err, a.closeStore()) }()
 	reg, err := a.stats.registry()
 	if err != nil {
 		return err
 	}
 	a.starting()
-	if a.admin, err = startAdmin(a.cfg.Admin.Listen, reg, a.state.get, a.notes); err != nil {
+	if a.admin, err = startAdmin(a.cfg.Admin.Listen, adminPages{reg, a.ready, a.status}); err != nil {
 		return err
 	}
 	defer a.admin.close(context.WithoutCancel(ctx))
+	end := a.beside(ctx)
+	defer end()
 	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Stringer("topics", a.cfg.logs()))
 	if !a.prepare(ctx) {
+		a.log.Info("stopped before anything was read")
 		return nil
 	}
 	a.stats.start.Store(time.Now().UnixMilli())
 	reading, delivering := a.start(ctx)
 	reading.Go(func() { a.keepGeneration(ctx) })
 	<-ctx.Done()
+	return a.finish(reading, delivering)
+}
+
+// beside starts what goes on beside the loops, until the answer is called: also while they drain.
+func (a *app) beside(ctx context.Context) (end func()) {
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	told := context.AfterFunc(ctx, a.stopping)
+	a.keeper.tell("READY=1")
+	go a.watchDisks(own) // nobody waits for it: a file system that hangs does not even say how full it is
+	var keeping sync.WaitGroup
+	keeping.Go(func() { a.keeper.keep(own, a.summary) })
+	return func() {
+		told()
+		stop()
+		keeping.Wait()
+	}
+}
+
+// stopping says at once that no more is taken on.
+func (a *app) stopping() {
+	a.state.stop()
+	a.keeper.stopping(a.cfg.Limits.Drain + adminGrace + closeGrace)
 	a.log.Info("stopping: finishing what was begun", zap.Duration("within", a.cfg.Limits.Drain))
+}
+
+// finish waits for the loops that read and then for delivery.
+func (a *app) finish(reading *sync.WaitGroup, delivering func()) error {
 	done := make(chan struct{})
 	go func() {
 		reading.Wait()
@@ -113,13 +144,33 @@ func (a *app) run(ctx context.Context) (err error) {
 		a.log.Info("stopped")
 		return nil
 	case <-time.After(a.cfg.Limits.Drain):
-		return fmt.Errorf("did not finish within %s (limits.drain): what is left is repeated after the next start", a.cfg.Limits.Drain)
+		return fmt.Errorf("%w: not everything was finished within %s (limits.drain); what is left is repeated after the next start", errUnfinished, a.cfg.Limits.Drain)
 	}
 }
 
+// closeGrace is how long closing the store may take: a disk that hangs must not hold up the process for ever.
+const closeGrace = 5 * time.Second
+
+func (a *app) closeStore() error {
+	if a.store == nil {
+		return nil
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- a.store.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeGrace):
+		return fmt.Errorf("%w: the store did not close within %s; what it has committed is safe", errUnfinished, closeGrace)
+	}
+}
+
+// partKafka is the brokers and klaxon's own topics, before the loops begin.
+const partKafka = "kafka"
+
 // starting says of every part that this process will have that it is not ready yet.
 func (a *app) starting() {
-	a.state.set("kafka", "starting")
+	a.state.set(partKafka, "starting")
 	if a.needsStore() {
 		a.state.set("store", "starting")
 	}
@@ -139,7 +190,7 @@ func (a *app) starting() {
 // ends, and says meanwhile what is wrong.
 func (a *app) prepare(ctx context.Context) bool {
 	told := map[string]bool{}
-	ready := a.insist(ctx, "kafka", func(ctx context.Context) error {
+	ready := a.insist(ctx, partKafka, func(ctx context.Context) error {
 		if err := a.client.Ping(ctx); err != nil {
 			return err
 		}
@@ -170,6 +221,9 @@ func (a *app) insist(ctx context.Context, part string, act func(context.Context)
 			return false
 		}
 		a.state.set(part, err.Error())
+		if part == partKafka {
+			a.stats.kafkaErrors.add(part)
+		}
 		a.log.Error("cannot start yet, trying again", zap.String("part", part), zap.Duration("in", wait), zap.String("error", explain(part, err)))
 		select {
 		case <-ctx.Done():
@@ -215,14 +269,20 @@ func (a *app) start(ctx context.Context) (reading *sync.WaitGroup, stopDeliverin
 func (a *app) consume(ctx context.Context, part, group string, topics kafka.Selection, loop func(context.Context, *kafka.Claim) error) {
 	cfg := kafka.GroupConfig{ID: a.cfg.Kafka.Group + "." + group, Topics: topics, Session: a.cfg.Kafka.Session, Budget: int64(a.cfg.Limits.FetchBytes),
 		OnError: func(err error) {
+			a.stats.kafkaErrors.add(part)
 			a.state.tell(part, err.Error())
 			a.log.Error("kafka", zap.String("loop", part), zap.Error(err))
 		}}
+	a.stats.kafkaErrors.addN(part, 0)
 	a.state.set(part, "") // a member of the group without partitions is ready too
 	err := a.client.Consume(ctx, cfg, func(ctx context.Context, c *kafka.Claim) error {
 		a.state.set(part, "")
 		a.log.Info("reading", zap.String("loop", part), zap.Int("partitions", len(c.Owned())))
-		return loop(ctx, c)
+		err := loop(ctx, c)
+		if err != nil && ctx.Err() != nil {
+			a.log.Warn("gave partitions back before everything was finished; what is left is repeated by their next owner", zap.String("loop", part), zap.Error(err))
+		}
+		return err
 	})
 	if err != nil {
 		a.state.set(part, err.Error())
@@ -239,7 +299,7 @@ func (a *app) runMatch(ctx context.Context) {
 }
 
 func (a *app) runDetect(ctx context.Context) {
-	d := &pipeline.Detect{Program: a.loaded.program, Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Store: shardStore{a.book}, HitsTopic: a.cfg.Kafka.HitsTopic, Wanted: a.wanted, Clock: time.Now,
+	d := &pipeline.Detect{Program: a.loaded.program, Newer: a.loaded.hurry, MaxWait: a.cfg.Reload.Wait, Store: shardStore{a.book, a.stats}, HitsTopic: a.cfg.Kafka.HitsTopic, Wanted: a.wanted, Clock: time.Now,
 		Log: a.log, Stats: &a.stats.detect, Applied: a.wakeAll, Checkpoint: a.cfg.Detect.Checkpoint, Save: time.Second, Timeout: 10 * time.Second, Drain: a.drain(), Silence: 30 * time.Second}
 	a.consume(ctx, "detect", "detect", kafka.Select(a.cfg.Kafka.HitsTopic), func(ctx context.Context, c *kafka.Claim) error { return d.Run(ctx, c) })
 }
@@ -255,49 +315,9 @@ func (a *app) runArchive(ctx context.Context, s archiveSink) {
 	a.consume(ctx, part, part, a.cfg.logs(), func(ctx context.Context, c *kafka.Claim) error { return loop.Run(ctx, c) })
 }
 
-// states is what /readyz says of each part: "" is ready.
-type states struct {
-	mu    sync.Mutex
-	parts map[string]trouble
-}
-
-// trouble is why a part is not ready. What was told in passing is forgotten when it was not told again for a while: the loops
-// repeat what goes on being wrong every ten seconds.
-type trouble struct {
-	why   string
-	until time.Time // zero: until something else is set
-}
-
-const troubleLasts = 30 * time.Second
-
-func (s *states) set(part, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.parts[part] = trouble{why: why}
-}
-
-func (s *states) tell(part, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.parts[part] = trouble{why, time.Now().Add(troubleLasts)}
-}
-
-func (s *states) get() map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make(map[string]string, len(s.parts))
-	for part, t := range s.parts {
-		out[part] = t.why
-		if !t.until.IsZero() && time.Now().After(t.until) {
-			out[part] = ""
-		}
-	}
-	return out
-}
-
 // explain says what to do about an error, where that is known.
 func explain(part string, err error) string {
-	if part == "kafka" {
+	if part == partKafka {
 		return kafka.Explain(err)
 	}
 	return err.Error()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +32,8 @@ type Config struct {
 	Admin    AdminConfig
 	Log      LogConfig
 	Limits   LimitsConfig
+	Hash     string // of the file; "" where there is none
+	Secrets  secrets
 }
 
 // TenantConfig says whose an event is: what the record's header, the topic or a field says, else the fixed name.
@@ -45,7 +48,7 @@ type RulesConfig struct {
 // DetectConfig is about memory and time.
 type DetectConfig struct {
 	Lateness, Idle, Checkpoint time.Duration
-	MaxKeys                    int
+	MaxKeys, MaxBytes          int // of one shard
 }
 
 // AdminConfig is the port for metrics and health.
@@ -54,9 +57,11 @@ type AdminConfig struct{ Listen string }
 // LogConfig is about klaxon's own log.
 type LogConfig struct{ Level, Format string }
 
-// LimitsConfig bounds memory.
+// LimitsConfig bounds what a process takes, in bytes, and how long stopping may take.
 type LimitsConfig struct {
+	Memory                              int // of the whole process; 0: as GOMEMLIMIT or the control group says
 	RecordBytes, FetchBytes, QueueBytes int
+	DiskFree                            int // less than this being free is warned of
 	Drain                               time.Duration
 }
 
@@ -69,12 +74,12 @@ func defaultConfig() Config {
 		Rules:   RulesConfig{Shipped: true},
 		Reload:  ReloadConfig{Every: 10 * time.Second, Wait: 30 * time.Second},
 		Store:   StoreConfig{Path: "data/klaxon.db"},
-		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1 << 16},
+		Detect:  DetectConfig{Lateness: time.Minute, Idle: 5 * time.Second, Checkpoint: 30 * time.Second, MaxKeys: 1 << 16, MaxBytes: 16 << 20},
 		Deliver: DeliverConfig{AlertsTopic: "klaxon.alerts"},
 		Roles:   allRoles[:],
 		Admin:   AdminConfig{Listen: "127.0.0.1:9464"},
 		Log:     LogConfig{Level: "info", Format: "json"},
-		Limits:  LimitsConfig{RecordBytes: 1 << 20, FetchBytes: 64 << 20, QueueBytes: 64 << 20, Drain: 20 * time.Second},
+		Limits:  LimitsConfig{RecordBytes: 1 << 20, FetchBytes: 64 << 20, QueueBytes: 64 << 20, DiskFree: 1 << 30, Drain: 20 * time.Second},
 	}
 }
 
@@ -91,6 +96,9 @@ func loadConfig(path string, env func(string) (string, bool)) (Config, diag.List
 
 func parseConfig(path string, data []byte, env func(string) (string, bool), list *diag.List) Config {
 	c := defaultConfig()
+	sum := sha256.New()
+	sum.Write(data)
+	c.Hash = shortHash(sum)
 	docs := diag.Documents(path, data, list)
 	if len(docs) != 1 {
 		if !list.HasErrors() {
@@ -106,7 +114,7 @@ func parseConfig(path string, data []byte, env func(string) (string, bool), list
 	if v := m.Need("version"); v.Exists() {
 		v.Int(1, 1)
 	}
-	r := configReader{dir: filepath.Dir(path)}
+	r := configReader{dir: filepath.Dir(path), known: &c.Secrets}
 	kafka := r.kafka(m.Need("kafka"), &c.Kafka)
 	r.tenant(m.Get("tenant"), &c.Tenant)
 	c.Proxies = r.networks(m.Get("trusted_proxies"))
@@ -147,7 +155,10 @@ func expandEnv(s string, env func(string) (string, bool)) (string, error) {
 	return out, err
 }
 
-type configReader struct{ dir string }
+type configReader struct {
+	dir   string
+	known *secrets // that were read
+}
 
 func set[T comparable](to *T, v T) {
 	var zero T
@@ -177,8 +188,15 @@ func (r configReader) paths(n diag.Node) []string {
 	return out
 }
 
-// secret reads `key`, or the file that `key_file` names; secrets belong into files or the environment.
+// secret reads `key`, or the file that `key_file` names; secrets belong into files or the environment. What it reads is shown to
+// nobody.
 func (r configReader) secret(m *diag.Map, key string) string {
+	s := r.readSecret(m, key)
+	r.known.add(m.Get("username").Raw(), s)
+	return s
+}
+
+func (r configReader) readSecret(m *diag.Map, key string) string {
 	direct, file := m.Get(key), m.Get(key+"_file")
 	if direct.Exists() && file.Exists() {
 		file.Errorf("stands beside %s; leave one of them out", key)
@@ -197,6 +215,9 @@ func (r configReader) secrets(m *diag.Map, key string) []string {
 	}
 	for _, n := range m.Get(key + "_file").OneOrMany() {
 		out = append(out, r.secretFile(n))
+	}
+	for _, s := range out {
+		r.known.add("", s)
 	}
 	return slices.DeleteFunc(out, func(s string) bool { return s == "" }) // which was reported
 }
@@ -269,6 +290,7 @@ func (r configReader) detect(n diag.Node, c *DetectConfig) *diag.Map {
 	if k := m.Get("max_keys_per_shard"); k.Exists() {
 		c.MaxKeys = int(k.Int(1000, 100_000_000))
 	}
+	r.size(m.Get("max_bytes_per_shard"), &c.MaxBytes, 1<<20, 64<<30)
 	m.Done()
 	return m
 }
@@ -296,12 +318,6 @@ func (r configReader) rest(m *diag.Map, c *Config) {
 		l.Done()
 	}
 	if l, ok := m.Get("limits").Map(); ok {
-		for key, to := range map[string]*int{"record_bytes": &c.Limits.RecordBytes, "fetch_bytes": &c.Limits.FetchBytes, "queue_bytes": &c.Limits.QueueBytes} {
-			if n := l.Get(key); n.Exists() {
-				set(to, int(n.Int(1024, 1<<30)))
-			}
-		}
-		r.drain(l.Get("drain"), &c.Limits.Drain)
-		l.Done()
+		r.limits(l, c)
 	}
 }

@@ -142,6 +142,7 @@ func (r configReader) webhook(n diag.Node, names map[string]bool) WebhookConfig 
 // address reads the address of somebody else's server.
 func (r configReader) address(n diag.Node) string {
 	s := n.Text()
+	r.known.addURL(s)
 	switch u, err := url.Parse(s); {
 	case !n.Exists():
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
@@ -167,6 +168,7 @@ func (r configReader) headers(m *diag.Map) http.Header {
 	}
 	for _, p := range own.Pairs() {
 		value := p.Value.Text()
+		r.known.add("", value)
 		if err := webhook.CheckHeader(p.Key, value); err != nil {
 			p.KeyAt.Errorf("%s", err).Hint("leave it out, or give it another name")
 		} else if h.Get(p.Key) != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -42,6 +43,11 @@ func (r configReader) postgres(n diag.Node) *PostgresConfig {
 	}
 	u := m.Need("url")
 	c.URL, c.Password = u.Text(), r.secret(m, "password")
+	if address, err := url.Parse(c.URL); err == nil {
+		if password, ok := address.User.Password(); ok {
+			r.known.add("", password)
+		}
+	}
 	c.CAFile, _ = r.pemFile(m.Get("ca_file"), pemCertificate)
 	if err := (postgres.Config{URL: c.URL, Password: c.Password, CAFile: c.CAFile}).Check(); u.Exists() && err != nil {
 		reason, hint, _ := strings.Cut(err.Error(), ": ")

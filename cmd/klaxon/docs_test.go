@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
-	"github.com/klaxonhq/klaxon/pipeline"
+	"github.com/klaxonhq/klaxon/internal/mmdbtest"
 )
 
 const root = "../.."
@@ -19,38 +20,50 @@ func TestExampleConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(name, text string, secrets bool) {
-		dir := t.TempDir()
-		if secrets {
-			writeCertificates(t, dir)
-			for _, file := range regexp.MustCompile(`/run/secrets/[a-z-]+`).FindAllString(text, -1) {
-				own := filepath.Join(dir, filepath.Base(file))
-				text = strings.ReplaceAll(text, file+"\n", own+"\n")
-				text = strings.ReplaceAll(text, file+" ", own+" ")
-				if err := os.WriteFile(own, []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, file := range regexp.MustCompile(`[A-Za-z0-9-]+\.mmdb`).FindAllString(text, -1) {
-				if err := os.WriteFile(filepath.Join(dir, file), []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+	all, _ := wholeExample(t)
+	for name, text := range map[string]string{filepath.Join(t.TempDir(), "as-it-ships.yaml"): string(data), all: ""} {
 		var list diag.List
-		parseConfig(filepath.Join(dir, "klaxon.yaml"), []byte(text), noEnv, &list)
+		if text == "" {
+			_, list = loadConfig(all, noEnv)
+		} else {
+			parseConfig(name, []byte(text), noEnv, &list)
+		}
 		if err := list.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	check("as it ships", string(data), false)
-	setting := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:( |$).*)$`)
-	all := setting.ReplaceAllString(string(data), "$1$2")
-	if all == string(data) {
+}
+
+// wholeExample writes the annotated configuration with every commented setting on, and files with certificates and secrets for it.
+// It answers with the file's name and the secrets.
+func wholeExample(t *testing.T) (file string, secrets []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "klaxon.example.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:( |$).*)$`).ReplaceAllString(string(data), "$1$2")
+	if text == string(data) {
 		t.Fatal("no commented setting was found")
 	}
-	all = strings.Replace(all, "  path: data/klaxon.db\n", "", 1) // a store is in a file or in a database
-	check("with everything on", all, true)
+	text = strings.Replace(text, "  path: data/klaxon.db\n", "", 1) // a store is in a file or in a database
+	dir := t.TempDir()
+	writeCertificates(t, dir)
+	text = regexp.MustCompile(`/run/secrets/[a-z-]+`).ReplaceAllStringFunc(text, func(name string) string {
+		own, secret := filepath.Join(dir, filepath.Base(name)), "s3cret-of-"+filepath.Base(name)
+		secrets = append(secrets, secret)
+		if err := os.WriteFile(own, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return own
+	})
+	mmdbtest.Write(t, dir)
+	text = regexp.MustCompile(`(city|country|asn|anonymous): \S+\.mmdb`).ReplaceAllString(text, "$1: $1.mmdb")
+	file = filepath.Join(dir, "klaxon.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, secrets
 }
 
 // TestConfigurationsInDocs reads every configuration that the documents show.
@@ -68,14 +81,7 @@ func TestConfigurationsInDocs(t *testing.T) {
 			}
 			for _, block := range regexp.MustCompile("(?s)```yaml config\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
 				found++
-				dir := t.TempDir()
-				var list diag.List
-				parseConfig(filepath.Join(dir, "klaxon.yaml"), []byte(block[1]), func(string) (string, bool) { return "x:1", true }, &list)
-				for _, d := range list {
-					if !strings.Contains(d.Message, "cannot read the secret") && !strings.Contains(d.Message, "cannot be read") && !strings.Contains(d.Message, "password is missing") && !strings.Contains(d.Message, "secret is missing") {
-						t.Errorf("%s: %s", file, d)
-					}
-				}
+				parseElsewhere(t, file, block[1])
 			}
 		}
 	}
@@ -84,42 +90,79 @@ func TestConfigurationsInDocs(t *testing.T) {
 	}
 }
 
-// TestMetricsAreDocumented compares the metrics with the list in the documents.
-func TestMetricsAreDocumented(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(root, "docs/operations.md"))
-	if err != nil {
-		t.Fatal(err)
+// parseElsewhere reads a configuration of another machine, whose files are not here.
+func parseElsewhere(t *testing.T, name, text string) {
+	t.Helper()
+	values := map[string]string{"CREDENTIALS_DIRECTORY": "/run/credentials", "KLAXON_ROLE": "detect", "KLAXON_OTHER_ROLE": "deliver"}
+	env := func(name string) (string, bool) {
+		if v := values[name]; v != "" {
+			return v, true
+		}
+		return "x:1", true
 	}
-	s := newStats()
-	s.archive["x"], s.deliver["x"] = pipeline.NewArchiveStats(), &pipeline.DeliverStats{}
-	s.match.Rules.Add("x", pipeline.RuleCounts{Matched: 1})
-	s.leases["x"] = &pipeline.Gauge{}
-	s.geoip["city"] = &pipeline.Gauge{}
-	reg, err := s.registry()
-	if err != nil {
-		t.Fatal(err)
+	var list diag.List
+	parseConfig(filepath.Join(t.TempDir(), "klaxon.yaml"), []byte(text), env, &list)
+	for _, d := range list {
+		if !strings.Contains(d.Message, "cannot read ") && !strings.Contains(d.Message, "cannot be read") && !strings.Contains(d.Message, "password is missing") && !strings.Contains(d.Message, "secret is missing") {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	have := map[string]bool{}
-	for _, f := range families {
-		name := f.GetName()
-		if !strings.HasPrefix(name, "klaxon_") {
+}
+
+// TestStartedAsDeployed: klaxon takes the command lines that the unit, the image and the manifests start it with. With a configuration
+// that is not there it says so, and would say first what is wrong with the flags.
+func TestStartedAsDeployed(t *testing.T) {
+	for file, pattern := range map[string]string{
+		"deploy/systemd/klaxon.service": `(?m)^ExecStart=/usr/local/bin/klaxon (.*)$`,
+		"deploy/kubernetes/read.yaml":   `(?m)^ +args: \[(.*)\]$`,
+		"deploy/kubernetes/decide.yaml": `(?m)^ +args: \[(.*)\]$`,
+		"Dockerfile":                    `(?m)^CMD \[(.*)\]$`,
+	} {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := regexp.MustCompile(pattern).FindStringSubmatch(string(data))
+		if line == nil {
+			t.Errorf("%s starts nothing", file)
 			continue
 		}
-		have[name] = true
-		if !strings.Contains(string(data), "`"+name+"`") {
-			t.Errorf("%s is not in docs/operations.md", name)
-		}
-		if len(f.GetHelp()) < 10 {
-			t.Errorf("%s has no help", name)
+		args := strings.Fields(strings.NewReplacer(",", " ", `"`, "").Replace(line[1]))
+		args[len(args)-1] = "nowhere.yaml"
+		var out bytes.Buffer
+		if code := run(args, streams{out: &out, err: &out}); code != exitError || !strings.Contains(out.String(), "nowhere.yaml: open") {
+			t.Errorf("%s: klaxon %v ends with %d: %s", file, args, code, out.String())
 		}
 	}
-	for _, m := range regexp.MustCompile("`(klaxon_[a-z_]+)`").FindAllStringSubmatch(string(data), -1) {
-		if !have[m[1]] {
-			t.Errorf("docs/operations.md names %s, which does not exist", m[1])
+}
+
+// TestKubernetesConfiguration reads the configuration inside the manifests, and looks whether each process has the memory that its
+// roles need. test/deploy has the rest.
+func TestKubernetesConfiguration(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes/configmap.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile(`(?m)^  klaxon\.yaml: \|\n((?:    .*\n|\n)+)`).FindStringSubmatch(string(data))
+	if block == nil {
+		t.Fatal("there is no klaxon.yaml")
+	}
+	text := regexp.MustCompile(`(?m)^    `).ReplaceAllString(block[1], "")
+	parseElsewhere(t, "configmap.yaml", text)
+	for file, roles := range map[string][]string{"read.yaml": {"archive", "match"}, "decide.yaml": {"detect", "deliver"}} {
+		manifest, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := regexp.MustCompile(`limits: \{memory: (\d+[MG]i)\}`).FindStringSubmatch(string(manifest))
+		if limit == nil {
+			t.Fatalf("%s has no limit of memory", file)
+		}
+		bytes, _ := parseSize(limit[1] + "B")
+		cfg := defaultConfig()
+		cfg.Roles, cfg.Archive.Elasticsearch = roles, &ElasticsearchConfig{}
+		if need := cfg.memoryNeed(); float64(bytes)*memoryShare < float64(need) {
+			t.Errorf("%s: %s are less than the %s that %v need", file, limit[1], byteText(need), roles)
 		}
 	}
 }

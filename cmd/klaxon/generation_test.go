@@ -129,9 +129,11 @@ func TestReadyzTellsOfFilesThatDoNotLoad(t *testing.T) {
 	w := newWatched(t)
 	w.write("bad.yaml", "id: bad\n")
 	w.look(t.Context(), false)
-	a := &app{loaded: w.generations}
+	stats := newStats()
+	stats.state.set("match", "")
+	a := &app{loaded: w.generations, stats: stats, state: &stats.state, hide: secrets(nil).replacer()}
 	answer := httptest.NewRecorder()
-	adminRoutes(prometheus.NewRegistry(), func() map[string]string { return map[string]string{"match": ""} }, a.notes).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+	adminRoutes(adminPages{prometheus.NewRegistry(), a.ready, a.status}).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
 	var said struct {
 		Ready bool
 		Notes map[string]string

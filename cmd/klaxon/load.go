@@ -47,8 +47,8 @@ type loaded struct {
 
 // sources is what a configuration names, the shipped units included.
 func (c *Config) sources() sources {
-	s := sources{datasets: []fs.FS{datasets.Shipped()}, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
-		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys}}
+	s := sources{datasets: []fs.FS{datasets.Shipped()}, topics: c.Datasets.Topics, tenant: c.Tenant, proxies: c.Proxies, geoip: c.Enrich.GeoIP, recordBytes: c.Limits.RecordBytes,
+		limits: detectors.Limits{Lateness: c.Detect.Lateness, MaxKeys: c.Detect.MaxKeys, MaxBytes: int64(c.Detect.MaxBytes)}}
 	s.lists = append(s.lists, rulesd.Lists())
 	if c.Rules.Shipped {
 		s.rules = append(s.rules, rulesd.FS())

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Exit codes: 0 fine, 1 findings, 2 usage or configuration.
+// Exit codes: 0 fine, 1 findings, or stopped before everything was finished, 2 usage or configuration.
 const (
 	exitFindings = 1
 	exitError    = 2
@@ -31,6 +31,7 @@ var errBroken = errors.New("errors in the input")
 type cli struct {
 	Run       runCmd       `cmd:"" help:"Run the loops that a configuration names."`
 	Check     checkCmd     `cmd:"" help:"Check a configuration, its datasets and its rules."`
+	Status    statusCmd    `cmd:"" help:"Ask running processes how they are."`
 	Demo      demoCmd      `cmd:"" help:"Watch klaxon catch attacks in realistic traffic: everything embedded."`
 	Init      initCmd      `cmd:"" help:"Look at a cluster and write a configuration for it."`
 	Parse     parseCmd     `cmd:"" help:"Normalise log records and print them as ECS documents."`
@@ -98,6 +99,9 @@ func run(args []string, std streams) (code int) {
 		return exitFindings
 	case errors.Is(err, errBroken):
 		return exitError
+	case errors.Is(err, errUnfinished):
+		fmt.Fprintln(std.err, "klaxon:", err)
+		return exitFindings
 	default:
 		fmt.Fprintln(std.err, "klaxon:", err)
 		return exitError

@@ -7,9 +7,10 @@ import (
 	"github.com/klaxonhq/klaxon/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
 )
 
-// stats is what the loops of one process count.
+// stats is what the loops of one process count, and what its parts know of themselves.
 type stats struct {
 	archive    map[string]*pipeline.ArchiveStats // by sink
 	match      pipeline.MatchStats
@@ -19,11 +20,21 @@ type stats struct {
 	leases     map[string]*pipeline.Gauge        // by destination: 1 while this process delivers to it
 	start      pipeline.Gauge                    // when the process was ready, Unix milliseconds
 	geoip      map[enrich.Kind]*pipeline.Gauge   // when each database was made, Unix milliseconds
+
+	kafkaErrors labelled // by loop
+	storeErrors labelled // by operation
+	log         *repeatTable
+	state       states
+	using       func() Generation // what is in force
+	store       storeState
+	disks       disks
+	config      string // hash of the configuration file
 }
 
 func newStats() *stats {
 	return &stats{archive: map[string]*pipeline.ArchiveStats{}, deliver: map[string]*pipeline.DeliverStats{}, leases: map[string]*pipeline.Gauge{},
-		geoip: map[enrich.Kind]*pipeline.Gauge{}}
+		geoip: map[enrich.Kind]*pipeline.Gauge{},
+		log:   repeatsOf(zap.NewNop()), state: states{parts: map[string]trouble{}}, using: func() Generation { return Generation{} }}
 }
 
 // databases says of a generation's databases when they were made. The kinds are those of the configuration, so that later generations have the same.
@@ -42,7 +53,8 @@ type metric struct {
 	labels     prometheus.Labels
 	counter    *pipeline.Counter
 	gauge      *pipeline.Gauge
-	seconds    bool // the gauge is in Unix milliseconds, the metric in seconds
+	topics     *pipeline.TopicGauge // a series for each topic
+	seconds    bool                 // the gauge is in Unix milliseconds, the metric in seconds
 }
 
 // registry is every metric of the process.
@@ -57,11 +69,7 @@ func (s *stats) registry() (*prometheus.Registry, error) {
 	for sink, a := range s.archive {
 		all = append(all, latency("klaxon_archive_flush_seconds", "Time that one flush of the archive took.", prometheus.Labels{"sink": sink}, &a.FlushTime))
 	}
-	b := readBuildInfo()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "klaxon_build_info", Help: "Always 1; the labels say what was built.",
-		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go}})
-	info.Set(1)
-	for _, c := range append(all, info) {
+	for _, c := range append(all, s.parts()...) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register a metric: %w", err)
 		}
@@ -70,6 +78,9 @@ func (s *stats) registry() (*prometheus.Registry, error) {
 }
 
 func (m metric) collector() prometheus.Collector {
+	if m.topics != nil {
+		return topicSeries(m.name, m.help, m.labels, m.topics)
+	}
 	if m.counter != nil {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help, ConstLabels: m.labels}, func() float64 { return float64(m.counter.Load()) })
 	}
@@ -95,7 +106,9 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_match_produce_failures_total", help: "Tries to write hits to a shard that failed; they are repeated until they succeed.", counter: &ma.ProduceFailures},
 		{name: "klaxon_match_commits_total", help: "Commits of offsets of the match loop.", counter: &ma.Commits},
 		{name: "klaxon_match_commit_failures_total", help: "Commits of offsets of the match loop that failed.", counter: &ma.CommitFailures},
-		{name: "klaxon_match_lag_records", help: "Records of owned partitions that the match loop has not read.", gauge: &ma.Lag},
+		{name: "klaxon_match_lag_records", help: "Records of owned partitions that the match loop has not read.", topics: &ma.Lag},
+		{name: "klaxon_match_partitions", help: "Partitions that the match loop of this process owns.", gauge: &ma.Partitions},
+		{name: "klaxon_match_oldest_uncommitted_timestamp_seconds", help: "Time of the oldest record that the match loop has read and not committed, Unix time; 0 for none.", gauge: &ma.OldestUncommitted, seconds: true},
 		{name: "klaxon_match_queued_bytes", help: "Bytes of frames that wait to be acknowledged.", gauge: &ma.QueuedBytes},
 		{name: "klaxon_detect_frames_total", help: "Frames that the detect loop applied, ticks included.", counter: &de.Frames},
 		{name: "klaxon_detect_hits_total", help: "Hits that the detect loop read, repetitions included.", counter: &de.Hits},
@@ -120,17 +133,21 @@ func (s *stats) metrics() []metric {
 		{name: "klaxon_detect_commit_failures_total", help: "Commits to Kafka of the detect loop that failed; they serve lag tools only.", counter: &de.CommitFailures},
 		{name: "klaxon_detect_lag_frames", help: "Frames of owned shards that the detect loop has not read.", gauge: &de.Lag},
 		{name: "klaxon_detect_shards", help: "Shards that this process owns.", gauge: &de.Shards},
+		{name: "klaxon_detect_oldest_uncommitted_timestamp_seconds", help: "Time of the oldest frame of hits that the detect loop has read and not stored, Unix time; 0 for none.", gauge: &de.OldestUncommitted, seconds: true},
 		{name: "klaxon_detect_checkpoint_bytes", help: "Size of the last checkpoint of a shard.", gauge: &de.CheckpointBytes},
+		{name: "klaxon_log_suppressed_total", help: "Warnings and errors that were not written to the log by themselves, because they repeat; the log sums them up.", counter: &s.log.suppressed},
+		{name: "klaxon_log_messages_total", help: "Warnings and errors of the log, those included that repeat.", labels: prometheus.Labels{"level": "warn"}, counter: &s.log.warnings},
+		{name: "klaxon_log_messages_total", help: "Warnings and errors of the log, those included that repeat.", labels: prometheus.Labels{"level": "error"}, counter: &s.log.errors},
 		{name: "klaxon_detect_rule_waits_total", help: "Times that hits of a rule that was not loaded here were held back until it was.", counter: &de.RuleWaits},
 		{name: "klaxon_generation_loads_total", help: "Generations of rules, datasets, lists and databases that were loaded, the first included.", counter: &s.generation.Loads},
 		{name: "klaxon_generation_load_failures_total", help: "Times that changed files did not load and the generation before went on.", counter: &s.generation.Failures},
 		{name: "klaxon_generation_refused", help: "1 while the files on disk do not load and an older generation is in force, else 0.", gauge: &s.generation.Refused},
-		{name: "klaxon_generation_loaded_time_seconds", help: "When the generation in force was loaded, Unix time.", gauge: &s.generation.Loaded, seconds: true},
-		{name: "klaxon_generation_changed_time_seconds", help: "When files were last seen to have changed since the start, Unix time; 0 if never.", gauge: &s.generation.Changed, seconds: true},
+		{name: "klaxon_generation_loaded_timestamp_seconds", help: "When the generation in force was loaded, Unix time.", gauge: &s.generation.Loaded, seconds: true},
+		{name: "klaxon_generation_changed_timestamp_seconds", help: "When files were last seen to have changed since the start, Unix time; 0 if never.", gauge: &s.generation.Changed, seconds: true},
 		{name: "klaxon_start_time_seconds", help: "When the process was ready, Unix time.", gauge: &s.start, seconds: true},
 	}
 	for kind, made := range s.geoip {
-		out = append(out, metric{name: "klaxon_geoip_build_time_seconds", help: "When the database that tells about addresses was made, Unix time.", labels: prometheus.Labels{"database": string(kind)}, gauge: made, seconds: true})
+		out = append(out, metric{name: "klaxon_geoip_build_timestamp_seconds", help: "When the database that tells about addresses was made, Unix time.", labels: prometheus.Labels{"database": string(kind)}, gauge: made, seconds: true})
 	}
 	for sink, a := range s.archive {
 		out = append(out, archiveMetrics(prometheus.Labels{"sink": sink}, a)...)
@@ -147,8 +164,8 @@ func (s *stats) metrics() []metric {
 			metric{name: "klaxon_deliver_parked_total", help: "Messages that the destination refused for good.", labels: l, counter: &d.Parked},
 			metric{name: "klaxon_deliver_breaker_open", help: "1 while the destination counts as down and is left alone, else 0.", labels: l, gauge: &d.BreakerOpen},
 			metric{name: "klaxon_deliver_breaks_total", help: "Times that the destination failed so often that it was left alone.", labels: l, counter: &d.Breaks},
-			metric{name: "klaxon_deliver_due_messages", help: "Messages that are due and not delivered.", labels: l, gauge: &d.Waiting},
-			metric{name: "klaxon_deliver_last_delivery_time_seconds", help: "When the destination last took a message, Unix time.", labels: l, gauge: &d.LastDelivery, seconds: true},
+			metric{name: "klaxon_deliver_due_messages", help: "Messages that are due and not delivered; it counts to 100.", labels: l, gauge: &d.Waiting},
+			metric{name: "klaxon_deliver_last_delivery_timestamp_seconds", help: "When the destination last took a message, Unix time.", labels: l, gauge: &d.LastDelivery, seconds: true},
 		)
 	}
 	return out
@@ -168,31 +185,15 @@ func archiveMetrics(l prometheus.Labels, a *pipeline.ArchiveStats) []metric {
 		{name: "klaxon_archive_commit_failures_total", help: "Commits of offsets of the archive loop that failed.", labels: l, counter: &a.CommitFailures},
 		{name: "klaxon_archive_skipped_records_total", help: "Records that were gone from the log before the archive loop read them.", labels: l, counter: &a.Skipped},
 		{name: "klaxon_archive_cut_dead_letters_total", help: "Dead letters that had to be cut to fit their topic.", labels: l, counter: &a.CutDeadLetters},
-		{name: "klaxon_archive_lag_records", help: "Records of owned partitions that the archive loop has not read.", labels: l, gauge: &a.Lag},
+		{name: "klaxon_archive_lag_records", help: "Records of owned partitions that the archive loop has not read.", labels: l, topics: &a.Lag},
+		{name: "klaxon_archive_partitions", help: "Partitions that the archive loop of this process owns.", labels: l, gauge: &a.Partitions},
+		{name: "klaxon_archive_oldest_uncommitted_timestamp_seconds", help: "Time of the oldest record that the archive loop has read and not committed, Unix time; 0 for none.", labels: l, gauge: &a.OldestUncommitted, seconds: true},
 		{name: "klaxon_archive_held_bytes", help: "Bytes of batches that wait for a flush.", labels: l, gauge: &a.HeldBytes},
-		{name: "klaxon_archive_last_flush_time_seconds", help: "When the archive was last flushed, Unix time.", labels: l, gauge: &a.LastFlush, seconds: true},
+		{name: "klaxon_archive_last_flush_timestamp_seconds", help: "When the archive was last flushed, Unix time.", labels: l, gauge: &a.LastFlush, seconds: true},
 	}
 	for reason, c := range a.Reasons {
 		out = append(out, metric{name: "klaxon_archive_dead_letters_total", help: "Dead letters that were written, by reason.",
 			labels: prometheus.Labels{"sink": l["sink"], "reason": reason}, counter: c})
 	}
 	return out
-}
-
-// latencyCollector shows a distribution as a histogram.
-type latencyCollector struct {
-	desc *prometheus.Desc
-	of   *pipeline.Latency
-}
-
-func latency(name, help string, labels prometheus.Labels, of *pipeline.Latency) prometheus.Collector {
-	return latencyCollector{prometheus.NewDesc(name, help, nil, labels), of}
-}
-
-func (c latencyCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
-
-func (c latencyCollector) Collect(ch chan<- prometheus.Metric) {
-	if m, err := prometheus.NewConstHistogram(c.desc, uint64(c.of.Count()), c.of.Sum().Seconds(), c.of.Buckets()); err == nil {
-		ch <- m
-	}
 }

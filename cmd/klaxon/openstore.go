@@ -56,6 +56,7 @@ func (a *app) useStore(ctx context.Context) error {
 		policy.Destinations = append(policy.Destinations, d.Destination)
 	}
 	a.store, a.book = store, incidents.NewBook(store, policy)
+	a.stats.store.setName(a.cfg.Store)
 	a.log.Info("the store is open", zap.Stringer("store", a.cfg.Store))
 	return nil
 }

@@ -24,7 +24,7 @@ func topicsApp(t *testing.T, change func(*Config)) (*app, *observer.ObservedLogs
 	cfg.Kafka.Brokers, cfg.Kafka.Topics = []string{b.Addr()}, []string{"logs.*"}
 	change(&cfg)
 	core, logs := observer.New(zapcore.InfoLevel)
-	a := &app{cfg: cfg, log: zap.New(core), client: kafka.NewClient(kafka.Config{Brokers: cfg.Kafka.Brokers, Principal: "klaxon"}), state: states{parts: map[string]trouble{}}}
+	a := &app{cfg: cfg, log: zap.New(core), client: kafka.NewClient(kafka.Config{Brokers: cfg.Kafka.Brokers, Principal: "klaxon"}), state: &states{parts: map[string]trouble{}}}
 	t.Cleanup(func() {
 		a.client.Close()
 		if err := b.Close(); err != nil {

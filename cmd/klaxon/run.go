@@ -20,12 +20,19 @@ func (c *runCmd) Run(ctx context.Context, std streams) error {
 		fmt.Fprintln(std.err, list)
 		return errBroken
 	}
-	log, err := newLogger(cfg.Log, std.err)
+	log, err := newLogger(cfg.Log, cfg.Secrets.writer(std.err))
 	if err != nil {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot always be synced, and there is nobody left to tell
-	a, err := newApp(cfg, log)
+	limitMemory(&cfg, log, "/")
+	checkFiles(log, openFiles)
+	keeper, err := newKeeper(os.Getenv, os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer keeper.close()
+	a, err := newApp(cfg, log, withKeeper(keeper))
 	if err != nil {
 		return err
 	}

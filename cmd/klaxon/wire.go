@@ -20,15 +20,19 @@ import (
 const hitShards = hit.Shards
 
 // shardStore gives the book to the detect loop, which knows no incidents.
-type shardStore struct{ book *incidents.Book }
+type shardStore struct {
+	book  *incidents.Book
+	stats *stats
+}
 
 func (s shardStore) Claim(ctx context.Context, shard int32, topicID string) (pipeline.Shard, error) {
 	state, err := s.book.Claim(ctx, shard, topicID)
-	return pipeline.Shard(state), err
+	return pipeline.Shard(state), s.stats.storeFailed(ctx, storeClaim, err)
 }
 
 func (s shardStore) Earlier(ctx context.Context, shard int32, before int64) (int64, []byte, error) {
-	return s.book.EarlierCheckpoint(ctx, shard, before)
+	at, checkpoint, err := s.book.EarlierCheckpoint(ctx, shard, before)
+	return at, checkpoint, s.stats.storeFailed(ctx, storeClaim, err)
 }
 
 func (s shardStore) Apply(ctx context.Context, now time.Time, writes []pipeline.ShardWrite) error {
@@ -36,7 +40,7 @@ func (s shardStore) Apply(ctx context.Context, now time.Time, writes []pipeline.
 	for i, w := range writes {
 		out[i] = incidents.ShardWrite(w)
 	}
-	return s.book.Apply(ctx, now, out)
+	return s.stats.storeFailed(ctx, storeApply, s.book.Apply(ctx, now, out))
 }
 
 // destination is somebody who is told, and how.
@@ -104,7 +108,7 @@ func (a *app) wakeAll() {
 }
 
 func (a *app) delivery(d destination) *pipeline.Deliver[incidents.Message] {
-	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: a.book, Notifier: d.notifier,
+	return &pipeline.Deliver[incidents.Message]{Destination: d.Name, Outbox: outbox{a.book, a.stats, a.cfg.Secrets.replacer()}, Notifier: d.notifier,
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject },
 		Behind:  func(m incidents.Message, more int) incidents.Message { m.Behind = more; return m },
@@ -129,11 +133,11 @@ func (a *app) keepBook(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
-		if err := a.book.Tick(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := a.stats.storeFailed(ctx, storeTend, a.book.Tick(ctx, time.Now())); err != nil && ctx.Err() == nil {
 			a.log.Warn("cannot tend the store, trying again", zap.Error(err))
 		}
-		if tally, err := a.book.Tally(ctx); err == nil {
-			a.opened.Store(tally.OpenIncidents())
+		if tally, err := a.book.Tally(ctx); a.stats.storeFailed(ctx, storeTend, err) == nil {
+			a.stats.store.set(tally)
 		}
 		select {
 		case <-ctx.Done():
@@ -143,7 +147,7 @@ func (a *app) keepBook(ctx context.Context) {
 	}
 }
 
-func (a *app) openIncidents() int { return int(a.opened.Load()) }
+func (a *app) openIncidents() int { return int(a.stats.store.open()) }
 
 // outboxEmpty says whether nothing waits that this process delivers.
 func (a *app) outboxEmpty() bool {

@@ -1,3 +1,3 @@
-// Package deploy holds no code of the product: its tests read the compose file and the Dockerfile as strictly as can be done
-// where no engine runs them.
+// Package deploy holds no code of the product: its tests read the compose file, the Dockerfile, the unit of systemd
+// and the manifests of Kubernetes as strictly as can be done where nothing runs them.
 package deploy
