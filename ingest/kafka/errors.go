@@ -236,6 +236,8 @@ func codeHint(code kafkago.Error) string {
 		return "too few replicas are in sync for min.insync.replicas: check the brokers"
 	case kafkago.LeaderNotAvailable, kafkago.NotLeaderForPartition:
 		return "the partition has no leader at the moment"
+	case kafkago.GroupLoadInProgress, kafkago.GroupCoordinatorNotAvailable, kafkago.NotCoordinatorForGroup:
+		return "the group's coordinator is moving to another broker, which passes"
 	case kafkago.InvalidSessionTimeout:
 		return "choose a session timeout between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
 	case kafkago.InconsistentGroupProtocol:

@@ -27,6 +27,7 @@ func TestExplain(t *testing.T) {
 		{kafkago.IllegalSASLState, "does not use SASL"},
 		{kafkago.TopicAuthorizationFailed, "ACL on the topic"},
 		{kafkago.GroupAuthorizationFailed, "ACL READ on the consumer group"},
+		{kafkago.NotCoordinatorForGroup, "moving to another broker"},
 		{kafkago.InvalidSessionTimeout, "group.min.session.timeout.ms"},
 		{kafkago.InconsistentGroupProtocol, "another group id"},
 		{ErrUnknownTopic, "create the topic"},

@@ -19,8 +19,8 @@ const (
 	failoverBatches = 40
 )
 
-// kafkaFailover kills one broker of three while a group reads and somebody writes, and then another: whatever was acknowledged is
-// read, and reading and writing go on without them.
+// kafkaFailover kills one broker of three while a group reads and somebody writes, and starts it again: whatever was acknowledged is
+// read, and reading and writing go on meanwhile.
 func kafkaFailover(t *testing.T, servers *realtest.Servers) {
 	t.Helper()
 	cluster := servers.NewKafkaCluster(t, 3)
@@ -57,16 +57,16 @@ func kafkaFailover(t *testing.T, servers *realtest.Servers) {
 	all := func() bool { return r.count() == acknowledged }
 	send()
 	eventually(t, time.Minute, "all is read before", all)
-	for broker := range 2 {
-		if err := cluster.Kill9(broker); err != nil {
-			t.Fatal(err)
-		}
-		send()
-		eventually(t, 2*time.Minute, fmt.Sprintf("all is read without broker %d", broker), all)
-		if err := cluster.Restart(broker); err != nil {
-			t.Fatal(err)
-		}
+	if err := cluster.Kill9(0); err != nil {
+		t.Fatal(err)
 	}
+	send()
+	eventually(t, 2*time.Minute, "all is read without the broker", all)
+	if err := cluster.Restart(0); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	eventually(t, time.Minute, "all is read after it came back", all)
 	stop()
 	wg.Wait()
 }

