@@ -40,7 +40,7 @@ func TestWhatIsKnownOfAddresses(t *testing.T) {
 				`source.geo.timezone=Europe/Simferopol source.geo.location={"lat":44.957,"lon":34.1108} source.as.number=64500 source.as.organization.name=Krym Net klaxon.geo.databases=` + all},
 		"every end": {enrich.Kinds(), `{"source":{"ip":"198.51.100.7"},"destination":{"ip":"2001:db8:1::9"},"client":{"ip":"192.0.2.200"},"server":{"ip":"198.51.100.200"}}`,
 			`source.geo.city_name=Paris klaxon.source.network=anonymous, tor_exit_node destination.geo.region_iso_code=US-CA destination.as.number=4200000001 client.geo.country_iso_code=IR client.geo.city_name= ` +
-				`server.as.organization.name=Réseau d’exemple klaxon.server.network=anonymous, anonymous_vpn, hosting_provider klaxon.destination.network= klaxon.geo.databases=` + all + ", GeoIP2-Anonymous-IP 2026-11-20"},
+				`server.as.organization.name=Réseau d’essai klaxon.server.network=anonymous, anonymous_vpn, hosting_provider klaxon.destination.network= klaxon.geo.databases=` + all + ", GeoIP2-Anonymous-IP 2026-11-20"},
 		"of countries": {[]enrich.Kind{enrich.Country}, `{"source":{"ip":"203.0.113.9"}}`,
 			`source.geo.country_iso_code=UA source.geo.country_name=Ukraine source.geo.region_iso_code= source.geo.location= source.as.number= klaxon.geo.databases=GeoLite2-Country 2026-11-20`},
 		"of systems, and the built-in table": {[]enrich.Kind{enrich.ASN}, `{"source":{"ip":"5.160.0.1"},"destination":{"ip":"198.51.100.7"}}`,

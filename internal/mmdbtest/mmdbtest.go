@@ -137,7 +137,7 @@ func Databases() (map[string][]byte, error) {
 	}
 	asn := map[string]Record{
 		Simferopol:   {"autonomous_system_number": 64500, "autonomous_system_organization": "Krym Net"},
-		Paris:        {"autonomous_system_number": 64501, "autonomous_system_organization": "Réseau d’exemple"},
+		Paris:        {"autonomous_system_number": 64501, "autonomous_system_organization": "Réseau d’essai"},
 		SanFrancisco: {"autonomous_system_number": 4200000001, "autonomous_system_organization": "Example, Inc."},
 	}
 	anonymous := map[string]Record{
