@@ -110,16 +110,16 @@ func saysNothing(n diag.Node) bool {
 }
 
 // describe is one setting for people.
-func (d *overrideDoc) describe(p diag.Pair) string {
+func (o *overrideDoc) describe(p diag.Pair) string {
 	switch {
-	case p.Key == setExcept && len(d.except) == 1:
+	case p.Key == setExcept && len(o.except) == 1:
 		return "one more exception"
 	case p.Key == setExcept:
 		return "more exceptions"
 	case p.Value.IsScalar() && p.Key != setRunbook:
 		return p.Key + " " + strings.TrimSpace(p.Value.Raw())
-	case p.Key == setSeverity && len(d.severity) > 0:
-		return p.Key + " " + severityNamesOf(d.severity)
+	case p.Key == setSeverity && len(o.severity) > 0:
+		return p.Key + " " + severityNamesOf(o.severity)
 	}
 	return p.Key
 }
