@@ -68,7 +68,7 @@ func TestErrorsShowNoAddress(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "T0KEN") || strings.Contains(Unaddressed(err).Error(), "T0KEN") {
 		t.Error(Unaddressed(err))
 	}
-	if other := errors.New("x"); Unaddressed(other) != other {
+	if other := errors.New("x"); !errors.Is(Unaddressed(other), other) {
 		t.Error("another error is changed")
 	}
 	for _, bad := range []string{"", "T0KEN", "ftp://T0KEN", "http://x/%zz?T0KEN", "http:///T0KEN"} {
