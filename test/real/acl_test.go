@@ -1,7 +1,6 @@
 package real
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ func applyACL(t *testing.T, broker, command string) {
 	t.Helper()
 	entries := parseACL(t, command)
 	client := &kafkago.Client{Addr: kafkago.TCP(broker)}
-	resp, err := client.CreateACLs(context.Background(), &kafkago.CreateACLsRequest{ACLs: entries})
+	resp, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: entries})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func alter(t *testing.T, broker, command string) {
 	if words[0] != "kafka-configs.sh" || name == "" || !ok {
 		t.Fatalf("not a command that alters a topic: %s", command)
 	}
-	resp, err := (&kafkago.Client{Addr: kafkago.TCP(broker)}).IncrementalAlterConfigs(context.Background(), &kafkago.IncrementalAlterConfigsRequest{Resources: []kafkago.IncrementalAlterConfigsRequestResource{{
+	resp, err := (&kafkago.Client{Addr: kafkago.TCP(broker)}).IncrementalAlterConfigs(t.Context(), &kafkago.IncrementalAlterConfigsRequest{Resources: []kafkago.IncrementalAlterConfigsRequestResource{{
 		ResourceType: kafkago.ResourceTypeTopic, ResourceName: name,
 		Configs: []kafkago.IncrementalAlterConfigsRequestConfig{{Name: key, Value: value, ConfigOperation: kafkago.ConfigOperationSet}},
 	}}})

@@ -2,7 +2,6 @@ package real
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -151,7 +150,7 @@ func (s *secure) lines(t *testing.T, topic string, n int) {
 // remove deletes a topic.
 func remove(t *testing.T, broker, topic string) {
 	t.Helper()
-	resp, err := (&kafkago.Client{Addr: kafkago.TCP(broker)}).DeleteTopics(context.Background(), &kafkago.DeleteTopicsRequest{Topics: []string{topic}})
+	resp, err := (&kafkago.Client{Addr: kafkago.TCP(broker)}).DeleteTopics(t.Context(), &kafkago.DeleteTopicsRequest{Topics: []string{topic}})
 	if err != nil || resp.Errors[topic] != nil {
 		t.Fatalf("delete %s: %v %v", topic, err, resp)
 	}
