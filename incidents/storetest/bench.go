@@ -59,6 +59,7 @@ func BenchmarkShards(b *testing.B, open func(b *testing.B) incidents.Store) {
 		}
 		writes[i] = incidents.ShardWrite{Shard: int32(i), Epoch: st.Epoch, TopicID: "T"}
 	}
+	b.ResetTimer()
 	for n := range b.N {
 		for i := range writes {
 			writes[i].Next++
