@@ -85,7 +85,7 @@ func threadForgotten(f *fixture) {
 	}{{30 * 24 * time.Hour, "first"}, {time.Hour, ""}} {
 		f.wait(step.wait)
 		f.must(f.book.Tick(f.ctx(), f.now))
-		f.apply(raised("a", "k", revision(int64(2+f.next))))
+		f.apply(raised("a", "k", revision(2+f.next)))
 		m := f.due(soc)[0]
 		if m.Subject != alert.NewID("a") || m.Thread != step.want {
 			f.Errorf("after %s the thread is %q, want %q", step.wait, m.Thread, step.want)

@@ -76,7 +76,7 @@ func postgresReady(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // it was only a look
+	defer conn.Close(ctx)
 	return conn.Ping(ctx)
 }
 

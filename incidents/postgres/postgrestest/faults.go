@@ -66,7 +66,7 @@ func cut(t *testing.T, s *server) {
 	store := open(t, postgres.Config{URL: u.String()})
 	book := incidents.NewBook(store, incidents.Policy{})
 	admin := s.connect(t, s.url)
-	defer admin.Close(context.Background()) //nolint:errcheck // the session is over
+	defer admin.Close(context.Background())
 	const rounds, perRound = 4, 10
 	acknowledged := int64(0)
 	for range rounds {
@@ -158,7 +158,7 @@ func bounded(t *testing.T, s *server) {
 	}
 	wg.Wait()
 	admin := s.connect(t, s.url)
-	defer admin.Close(context.Background()) //nolint:errcheck // it only looks
+	defer admin.Close(context.Background())
 	var n int
 	if err := admin.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'klaxon'`, u.Path[1:]).Scan(&n); err != nil || n < 1 || n > 10 {
 		t.Errorf("%d connections, %v", n, err)

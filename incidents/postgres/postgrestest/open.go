@@ -22,7 +22,7 @@ func openedAtOnce(t *testing.T, s *server) {
 				t.Error(err)
 				return
 			}
-			defer store.Close() //nolint:errcheck // the claim is what counts
+			defer store.Close()
 			if st, err := store.Claim(context.Background(), i, "x"); err != nil || st.Epoch != 1 {
 				t.Errorf("%+v, %v", st, err)
 			}
@@ -46,7 +46,7 @@ func openExisting(t *testing.T, s *server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.Close() //nolint:errcheck // it only looked
+	defer second.Close()
 	if st, err := second.Claim(t.Context(), 3, "x"); err != nil || st.Epoch != 2 {
 		t.Errorf("what the other process wrote is not there: %+v, %v", st, err)
 	}
@@ -116,7 +116,7 @@ func overTLS(t *testing.T, s *server) {
 		t.Error(err)
 	}
 	conn := s.connect(t, u)
-	defer conn.Close(context.Background()) //nolint:errcheck // it only looks
+	defer conn.Close(context.Background())
 	var plain int
 	if err := conn.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'klaxon' AND datname = current_database() AND NOT ssl`).Scan(&plain); err != nil || plain != 0 {
 		t.Errorf("%d connections without TLS, %v", plain, err)

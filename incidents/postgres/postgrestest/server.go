@@ -50,7 +50,7 @@ func with(u *url.URL, key, value string) *url.URL {
 func (s *server) exec(t *testing.T, u *url.URL, statements ...string) {
 	t.Helper()
 	conn := s.connect(t, u)
-	defer conn.Close(context.Background()) //nolint:errcheck // the session is over
+	defer conn.Close(context.Background())
 	for _, one := range statements {
 		if _, err := conn.Exec(context.Background(), one); err != nil {
 			t.Fatalf("%s: %v", one, err)
