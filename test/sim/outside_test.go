@@ -99,7 +99,7 @@ func (a *archive) Size() (documents, size int) {
 func (a *archive) Flush(ctx context.Context) ([]event.Rejection, error) {
 	s := a.p.s
 	if s.mistakes.flushEarly {
-		return a.flushEarly(), nil
+		return a.flushEarly(ctx)
 	}
 	for len(a.waiting) > 0 {
 		these := a.waiting
@@ -127,18 +127,25 @@ func (a *archive) Flush(ctx context.Context) ([]event.Rejection, error) {
 }
 
 // flushEarly says that everything is durable, and sees to it later.
-func (a *archive) flushEarly() []event.Rejection {
+func (a *archive) flushEarly(ctx context.Context) ([]event.Rejection, error) {
 	these, p := a.waiting, a.p
-	p.s.after(500*time.Millisecond, "what was said to be durable is", func() {
+	later := func() {
 		for _, d := range these {
 			if !p.dead {
 				p.s.world.put(d)
 			}
 		}
-	})
+	}
+	err := p.s.one(ctx, &op{caller: a.caller, name: "flush", effect: func(int) error {
+		p.s.after(500*time.Millisecond, "what was said to be durable is", later)
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
 	rejected := a.rejected
 	a.waiting, a.rejected = nil, nil
-	return rejected
+	return rejected, nil
 }
 
 // put stores a document unless it is there.
