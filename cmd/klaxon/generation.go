@@ -184,8 +184,8 @@ func (g *generations) refuse(hash string, list diag.List) {
 }
 
 // changes says what is new, for the log.
-func (l *loaded) changes(old *loaded) []zap.Field {
-	was, is := old.byID(), l.byID()
+func (g *loaded) changes(old *loaded) []zap.Field {
+	was, is := old.byID(), g.byID()
 	var added, removed, changed, reset []string
 	for id, r := range is {
 		switch before, ok := was[id]; {
@@ -202,7 +202,7 @@ func (l *loaded) changes(old *loaded) []zap.Field {
 			removed = append(removed, id)
 		}
 	}
-	fields := []zap.Field{zap.String("generation", l.short()), zap.Int("rules", len(is)), zap.Int("datasets", len(l.datasets.List()))}
+	fields := []zap.Field{zap.String("generation", g.short()), zap.Int("rules", len(is)), zap.Int("datasets", len(g.datasets.List()))}
 	for _, c := range []struct {
 		name string
 		ids  []string
@@ -215,9 +215,9 @@ func (l *loaded) changes(old *loaded) []zap.Field {
 	return fields
 }
 
-func (l *loaded) byID() map[string]*rules.Rule {
+func (g *loaded) byID() map[string]*rules.Rule {
 	return maps.Collect(func(yield func(string, *rules.Rule) bool) {
-		for _, r := range l.Rules.Rules() {
+		for _, r := range g.Rules.Rules() {
 			if !yield(r.ID, r) {
 				return
 			}
@@ -226,7 +226,7 @@ func (l *loaded) byID() map[string]*rules.Rule {
 }
 
 // short names the generation: equal in all processes that have loaded the same files.
-func (l *loaded) short() string { return l.hash[:min(12, len(l.hash))] }
+func (g *loaded) short() string { return g.hash[:min(12, len(g.hash))] }
 
 // watch looks at the files every so often (never when that is zero), when somebody asks, and at each signal, until ctx ends. After
 // each look it calls then.
