@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,6 +31,7 @@ type Config struct {
 	Admin    AdminConfig
 	Log      LogConfig
 	Limits   LimitsConfig
+	File     string // that it was read from, "" where there is none
 	Hash     string // of the file; "" where there is none
 	Secrets  secrets
 }
@@ -96,9 +96,7 @@ func loadConfig(path string, env func(string) (string, bool)) (Config, diag.List
 
 func parseConfig(path string, data []byte, env func(string) (string, bool), list *diag.List) Config {
 	c := defaultConfig()
-	sum := sha256.New()
-	sum.Write(data)
-	c.Hash = shortHash(sum)
+	c.File, c.Hash = path, hashOf(data)
 	docs := diag.Documents(path, data, list)
 	if len(docs) != 1 {
 		if !list.HasErrors() {

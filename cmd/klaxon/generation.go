@@ -230,7 +230,7 @@ func (g *loaded) short() string { return g.hash[:min(12, len(g.hash))] }
 
 // watch looks at the files every so often (never when that is zero), when somebody asks, and at each signal, until ctx ends. After
 // each look it calls then.
-func (g *generations) watch(ctx context.Context, every time.Duration, signals <-chan os.Signal, then func(ctx context.Context, changed bool)) {
+func (g *generations) watch(ctx context.Context, every time.Duration, signals <-chan os.Signal, then func(ctx context.Context, told, changed bool)) {
 	var poll <-chan time.Time
 	if every > 0 {
 		t := time.NewTicker(every)
@@ -247,7 +247,7 @@ func (g *generations) watch(ctx context.Context, every time.Duration, signals <-
 		case <-signals:
 			told = true
 		}
-		then(ctx, g.look(ctx, told))
+		then(ctx, told, g.look(ctx, told))
 	}
 }
 

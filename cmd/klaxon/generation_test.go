@@ -161,7 +161,7 @@ func TestWatch(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		signals, ended, looks := make(chan os.Signal), make(chan struct{}), 0
 		go func() {
-			w.watch(ctx, 10*time.Second, signals, func(context.Context, bool) { looks++ })
+			w.watch(ctx, 10*time.Second, signals, func(context.Context, bool, bool) { looks++ })
 			close(ended)
 		}()
 		loads := func() int64 { synctest.Wait(); return w.stats.generation.Loads.Load() }

@@ -22,9 +22,12 @@ func (a *app) keepGeneration(ctx context.Context) {
 	a.loaded.watch(ctx, a.cfg.Reload.Every, signals, a.afterLook)
 }
 
-// afterLook brings the templates of Elasticsearch up to date with the fields of a new generation. What is written meanwhile is kept
-// whole; until it succeeds, new fields are not indexed, and it is tried again after the next look.
-func (a *app) afterLook(ctx context.Context, changed bool) {
+// afterLook says what a signal does not do, and brings the templates of Elasticsearch up to date with the fields of a new generation.
+// What is written meanwhile is kept whole; until it succeeds, new fields are not indexed, and it is tried again after the next look.
+func (a *app) afterLook(ctx context.Context, told, changed bool) {
+	if told {
+		a.compareConfiguration()
+	}
 	if a.templates == nil || !a.has("archive") && !a.has("deliver") {
 		return
 	}
@@ -36,6 +39,20 @@ func (a *app) afterLook(ctx context.Context, changed bool) {
 	}
 	if err := act(ctx); err != nil && ctx.Err() == nil {
 		a.log.Warn("cannot bring the templates of Elasticsearch up to date, trying again", zap.Error(err))
+	}
+}
+
+// compareConfiguration tells who sends a signal in vain that the configuration file is another one than was started with.
+func (a *app) compareConfiguration() {
+	if a.cfg.File == "" {
+		return
+	}
+	data, err := os.ReadFile(a.cfg.File)
+	switch {
+	case err != nil:
+		a.log.Warn("the configuration file cannot be read any more, and the next start will need it", zap.Error(err))
+	case hashOf(data) != a.cfg.Hash:
+		a.log.Warn("the configuration file has changed: that takes effect at the next start only", zap.String("file", a.cfg.File))
 	}
 }
 

@@ -361,6 +361,15 @@ func TestSIGHUP(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, lines, `"rules_added":["visitor"]`)
+	config, err := os.ReadFile(filepath.Join(dir, "klaxon.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("klaxon.conf", string(config)+"# another time\n")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, lines, "the configuration file has changed")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

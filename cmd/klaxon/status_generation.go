@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"hash"
 	"time"
@@ -25,6 +26,13 @@ func (a *app) using() Generation {
 		g.FailedAt = fromMilli(a.stats.generation.Changed.Load())
 	}
 	return g
+}
+
+// hashOf is the short hash of a text.
+func hashOf(data []byte) string {
+	h := sha256.New()
+	h.Write(data)
+	return shortHash(h)
 }
 
 // shortHash is enough of a hash to tell states of files apart that nobody chose to look alike.
