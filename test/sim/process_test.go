@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/klaxonhq/klaxon/detectors"
@@ -92,7 +93,7 @@ func (p *process) match(log *zap.Logger) func(context.Context, *claim) error {
 
 func (p *process) detect(log *zap.Logger) func(context.Context, *claim) error {
 	d := &pipeline.Detect{Program: func() *detectors.Program { return p.s.workload.generations[p.rules].program }, Store: shards{caller{p, detectGroup}}, HitsTopic: hitsTopic,
-		Wanted: func(_ context.Context, topic string) bool { return topic == sourceTopic }, Silence: 30 * time.Second, Clock: p.now, Log: log, Stats: &pipeline.DetectStats{}, Applied: p.applied, Checkpoint: 2 * time.Second, Save: time.Second,
+		Wanted: func(_ context.Context, topic string) bool { return topic == sourceTopic }, Silence: 30 * time.Second, MaxWait: 3 * time.Second, Clock: p.now, Log: log, Stats: &pipeline.DetectStats{}, Applied: p.applied, Checkpoint: 2 * time.Second, Save: time.Second,
 		Timeout: 2 * time.Second, Drain: time.Second}
 	return func(ctx context.Context, c *claim) error { return d.Run(ctx, c) }
 }
@@ -112,7 +113,7 @@ func (p *process) deliver(destination string, log *zap.Logger) func() {
 	d := &pipeline.Deliver[incidents.Message]{Destination: destination, Outbox: outbox{c}, Notifier: notifier{c, destination},
 		Permanent: func(err error) bool { return errors.Is(err, incidents.ErrPermanent) }, Attempts: func(m incidents.Message) int { return m.Attempts },
 		Subject: func(m incidents.Message) string { return m.Subject }, Clock: p.now, Log: log, Stats: &pipeline.DeliverStats{}, Wake: p.wake[destination],
-		Every: 2 * time.Second, Timeout: time.Second}
+		Every: 2 * time.Second, Timeout: time.Second, Jitter: func() float64 { return 0.5 }}
 	return func() { d.Run(p.ctx) }
 }
 
@@ -220,5 +221,6 @@ func (c *complaints) Write(e zapcore.Entry, fields []zapcore.Field) error {
 
 // expected says whether an error is one that the schedule itself brings about.
 func (s *sim) expected(message string) bool {
-	return s.wild.rot && message == "cannot read a checkpoint, trying the one before"
+	return s.wild.rot && message == "cannot read a checkpoint, trying the one before" ||
+		s.wild.faults > 0 && strings.HasPrefix(message, "a destination failed so often that it is left alone for a while")
 }
