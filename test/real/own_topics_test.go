@@ -57,9 +57,10 @@ func (s *secure) ownTopics(t *testing.T) {
 		})
 		remove(t, s.Plain, name)
 		spec.Partitions = 32
-		if _, err := super.EnsureTopic(ctx, spec); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, time.Minute, "the topic is deleted and created anew", func() bool {
+			_, err := super.EnsureTopic(ctx, spec)
+			return err == nil
+		})
 	}
 	said := ""
 	eventually(t, time.Minute, "compaction is refused", func() bool {
