@@ -31,7 +31,8 @@ func TestFailedCommitsAreRepeated(t *testing.T) {
 			return testArchive(t, &fakeSink{}, &fakeSender{}).Run
 		},
 		"match": func(t *testing.T) func(context.Context, Claim) error {
-			return testMatch(t, &memoryLog{shards: map[int32][][]byte{}}).Run
+			m := testMatch(t, &memoryLog{shards: map[int32][][]byte{}})
+			return func(ctx context.Context, c Claim) error { return m.Run(ctx, c.(GroupClaim)) }
 		},
 	}
 	for name, loop := range loops {

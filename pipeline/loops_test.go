@@ -89,6 +89,10 @@ func (c *fakeClaim) Owned() []kafka.Partition {
 	return []kafka.Partition{{Source: c.source, Partitions: 1}}
 }
 
+func (c *fakeClaim) Topics() []kafka.Topic {
+	return []kafka.Topic{{Name: c.source.Topic, ID: c.source.TopicID, Partitions: 1}}
+}
+
 func (c *fakeClaim) Fetch(ctx context.Context) (*event.Batch, error) {
 	c.mu.Lock()
 	if len(c.batches) > 0 {

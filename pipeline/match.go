@@ -41,7 +41,7 @@ type Match struct {
 // matching is the state of one generation of the consumer group.
 type matching struct {
 	*Match
-	claim  Claim
+	claim  GroupClaim
 	sender *sender
 	worker *Worker
 	of     *Generation
@@ -59,7 +59,7 @@ type matched struct {
 
 // Run matches what the claim gives until ctx ends. It returns an error when offsets could not be committed at the end: harmless,
 // since the next owner repeats what was not committed.
-func (m *Match) Run(ctx context.Context, claim Claim) error {
+func (m *Match) Run(ctx context.Context, claim GroupClaim) error {
 	g := &matching{Match: m, claim: claim, sender: newSender(m.HitsTopic, m.Producer, m.Log, &m.Stats.ProduceFailures, &m.Stats.HitsDropped), parts: map[event.Source]*matched{}}
 	for _, p := range claim.Owned() {
 		g.parts[p.Source] = &matched{partitions: p.Partitions, top: NoTime, end: NoTime}
@@ -73,6 +73,7 @@ func (m *Match) Run(ctx context.Context, claim Claim) error {
 	stop := make(chan struct{})
 	sendCtx, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
+	g.announce()
 	go g.sender.run(sendCtx, stop)
 	g.loop(ctx)
 	g.countRules()
@@ -183,6 +184,18 @@ func (g *matching) countRules() {
 	}
 }
 
+// announce names every topic of the group to every shard, before anything else is said. A shard that has not heard of a topic does not
+// wait for it: the time of another topic that is read faster, by this process or another one, would make its events late.
+func (g *matching) announce() {
+	for _, t := range g.claim.Topics() {
+		f := hit.Frame{Kind: hit.Tick, Source: event.Source{Topic: t.Name, TopicID: t.ID}, Partitions: t.Partitions}
+		frame := f.Append(nil)
+		for shard := range int32(hit.Shards) {
+			g.sender.put(shard, frame, nil)
+		}
+	}
+}
+
 // tick sends every shard how far the event time of each owned partition has come. It stands behind the frames that it vouches
 // for, and the time of a partition that was read to its end is taken from when that fetch was sent: a process that slept since
 // knows nothing newer.
@@ -193,7 +206,7 @@ func (g *matching) tick() {
 		lag[s.Topic] += p.lag
 		topic := event.Source{Topic: s.Topic, TopicID: s.TopicID}
 		f := byTopic[topic]
-		if f == nil { // also without a mark: a topic that was not heard of yet must hold time back
+		if f == nil {
 			f = &hit.Frame{Kind: hit.Tick, Source: topic, Partitions: p.partitions}
 			byTopic[topic] = f
 		}

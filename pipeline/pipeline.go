@@ -24,6 +24,13 @@ type Claim interface {
 	Commit(ctx context.Context, offsets event.Offsets) error
 }
 
+// GroupClaim is a claim that knows what the other members of its group read.
+type GroupClaim interface {
+	Claim
+	// Topics is every topic that the group reads, whoever owns its partitions.
+	Topics() []kafka.Topic
+}
+
 // SeekClaim is a claim whose starting offsets the caller knows better than Kafka does.
 type SeekClaim interface {
 	Claim

@@ -38,6 +38,7 @@ type Claim struct {
 	tell    *reporter
 	held    *account
 	onShape func(topic string) // told when a topic has another id than the claim was made for
+	topics  []Topic            // of the whole group
 
 	parts   []*partition // in the order in which they are asked for
 	byKey   map[partitionKey]*partition
@@ -97,6 +98,9 @@ type boundsFound struct {
 }
 
 func (p *partition) key() partitionKey { return partitionKey{p.src.Topic, p.src.Partition} }
+
+// Topics is every topic that the group reads, whoever owns its partitions, sorted by name. It must not be changed.
+func (c *Claim) Topics() []Topic { return c.topics }
 
 // Owned returns the claim's partitions, sorted.
 func (c *Claim) Owned() []Partition {

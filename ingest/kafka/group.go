@@ -317,6 +317,9 @@ func (g *group) claim(ctx context.Context, leave func(), gen *kafkago.Generation
 		onShape: func(string) { leave() },
 	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		c.topics = append(c.topics, Topic{Name: name, ID: shapes[name].ID, Partitions: shapes[name].Partitions})
+	}
 	for _, topic := range slices.Sorted(maps.Keys(gen.Assignments)) {
 		shape := shapes[topic]
 		for _, a := range gen.Assignments[topic] {

@@ -214,6 +214,11 @@ func (c *claim) Owned() (out []kafka.Partition) {
 	return out
 }
 
+// Topics implements pipeline.GroupClaim.
+func (c *claim) Topics() []kafka.Topic {
+	return []kafka.Topic{{Name: c.m.g.topic.name, ID: c.id, Partitions: c.m.g.topic.partitions}}
+}
+
 // Seek implements pipeline.SeekClaim.
 func (c *claim) Seek(src event.Source, offset int64) error {
 	c.next[src.Partition] = max(offset, 0)
