@@ -42,7 +42,7 @@ func fencesProcess(f *fixture) {
 // noDeadlock: transactions of several shards and keys each, in any order, of two processes, while people and deliveries work on the same
 // incidents. None fails, and nothing is lost.
 func noDeadlock(f *fixture) {
-	const writers, rounds, keys = 6, 8, 5
+	const writers, rounds, keys = 6, 5, 5
 	_, other := f.process()
 	books := []*incidents.Book{f.book, other}
 	for shard := range int32(2 * writers) {
@@ -86,7 +86,7 @@ func noDeadlock(f *fixture) {
 
 // deliverSome settles messages and writes notes, as a deliver loop and a person would.
 func (f *fixture) deliverSome(book *incidents.Book) {
-	for range 10 {
+	for range 5 {
 		due, err := book.Due(f.ctx(), soc, f.now, 5)
 		for _, m := range due {
 			err = errors.Join(err, book.Sent(f.ctx(), m, "ref", f.now))
@@ -105,7 +105,7 @@ func (f *fixture) deliverSome(book *incidents.Book) {
 // handOver: two processes take shards from each other all the time. Whoever owns one writes the alerts from the offset that the store
 // names on, as the log has them, so that in the end every alert is there, and once.
 func handOver(f *fixture) {
-	const shards, length = 3, 12
+	const shards, length = 3, 9
 	_, other := f.process()
 	var wg sync.WaitGroup
 	for i, book := range []*incidents.Book{f.book, other, f.book} {

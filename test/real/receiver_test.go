@@ -37,7 +37,7 @@ func newReceiver(t *testing.T) *receiver {
 }
 
 // answerTime is how long the receiver takes, so that some message is under way when a process dies.
-const answerTime = 10 * time.Millisecond
+const answerTime = 3 * time.Millisecond
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
