@@ -69,6 +69,19 @@ func (b *bench) create(partitions int, config map[string]string) kafka.Shape {
 	return shape
 }
 
+// produce writes messages to a partition. A broker that has only just made a topic may say for a moment that it does not lead it.
+func (b *bench) produce(codec kafka.Codec, partition int32, messages ...kafka.Message) {
+	b.Helper()
+	b.until("written", func() bool {
+		err := b.client.Produce(b.ctx, b.topic, codec, map[int32][]kafka.Message{partition: messages})[partition]
+		var failed *kafka.ProduceError
+		if err != nil && (!errors.As(err, &failed) || !failed.Retryable()) {
+			b.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
 func (b *bench) kgo(opts ...kgo.Opt) *kgo.Client {
 	b.Helper()
 	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.brokers...), kgo.MetadataMinAge(50*time.Millisecond))...)

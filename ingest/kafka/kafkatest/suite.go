@@ -115,11 +115,8 @@ func roundTrip(b *bench) {
 		{Value: []byte{}},
 		{Key: []byte{}, Value: nil},
 	}
-	for p, err := range b.client.Produce(b.ctx, b.topic, kafka.None, map[int32][]kafka.Message{0: sent, 1: nil}) {
-		if err != nil {
-			b.Fatalf("partition %d: %v", p, err)
-		}
-	}
+	b.produce(kafka.None, 0, sent...)
+	b.produce(kafka.None, 1)
 	got := b.drain(nil, 0)
 	if len(got) != len(sent) {
 		b.Fatalf("%d records, want %d", len(got), len(sent))
@@ -155,9 +152,7 @@ func codecs(b *bench) {
 		for i := range 300 {
 			messages = append(messages, kafka.Message{Value: fmt.Appendf(nil, "ours %v %d %s", codec, i, value)})
 		}
-		if err := b.client.Produce(b.ctx, b.topic, codec, map[int32][]kafka.Message{0: messages})[0]; err != nil {
-			b.Fatal(err)
-		}
+		b.produce(codec, 0, messages...)
 		want += len(messages)
 	}
 	for name, codec := range map[string]kgo.CompressionCodec{
@@ -187,12 +182,8 @@ func bigMessages(b *bench) {
 	b.create(3, map[string]string{"max.message.bytes": "6000000"})
 	big := bytes.Repeat([]byte("0123456789abcdef"), 5<<20/16) // more than any limit that a request begins with
 	for p := range int32(3) {
-		parts := map[int32][]kafka.Message{p: {{Value: []byte("before")}}}
 		for _, value := range [][]byte{[]byte("before"), big, []byte("after")} {
-			parts[p][0].Value = value
-			if err := b.client.Produce(b.ctx, b.topic, kafka.None, parts)[p]; err != nil {
-				b.Fatal(err)
-			}
+			b.produce(kafka.None, p, kafka.Message{Value: value})
 		}
 	}
 	got := b.drain(nil, 0)
@@ -272,9 +263,7 @@ func commit(b *bench) {
 		for i := range 10 {
 			messages = append(messages, kafka.Message{Value: fmt.Append(nil, i)})
 		}
-		if err := b.client.Produce(b.ctx, b.topic, kafka.Zstd, map[int32][]kafka.Message{p: messages})[p]; err != nil {
-			b.Fatal(err)
-		}
+		b.produce(kafka.Zstd, p, messages...)
 	}
 	b.once(b.group("-c"), func(ctx context.Context, claim *kafka.Claim) error {
 		own := claim.Owned()
@@ -463,9 +452,7 @@ func recreated(b *bench) {
 func (b *bench) everywhere(partitions int32, value string) {
 	b.Helper()
 	for p := range partitions {
-		b.until("written", func() bool {
-			return b.client.Produce(b.ctx, b.topic, kafka.None, map[int32][]kafka.Message{p: {{Value: []byte(value)}}})[p] == nil
-		})
+		b.produce(kafka.None, p, kafka.Message{Value: []byte(value)})
 	}
 }
 
