@@ -16,6 +16,8 @@ const configTemplate = `# Configuration of klaxon, written by 'klaxon init' from
 #   klaxon check -c {{.File}}      every mistake at once, with line and column
 #   klaxon run -c {{.File}}
 #
+# klaxon.example.yaml, which comes with klaxon, has every setting; docs/run.md goes from a laptop to several processes.
+#
 # ${NAME} is the environment variable NAME, ${NAME:-text} has a default, $$ is a dollar sign. Secrets belong into files: every setting
 # for one has a form that ends in _file, which names a file that holds nothing else. Paths are relative to this file.
 version: 1
@@ -31,7 +33,7 @@ kafka:
   # tls:
   #   ca_file: ca.pem               # without it, the system's certificates
   #   cert_file: client.pem         # a client's certificate, with its key
-  #   key_file: client.key
+  #   key_file: client.key          # without a password
   #   server_name: kafka.example    # if it is not the brokers' address
 {{- end}}
 {{- if .SASL}}
@@ -45,8 +47,9 @@ kafka:
   #   username: klaxon
   #   password_file: /run/secrets/kafka
 {{- end}}
-  # The topics that hold logs. What is said of each comes from a sample of its newest records. klaxon waits for topics that do not
-  # exist yet, and never creates them.
+  # The topics that hold logs. What is said of each comes from a sample of its newest records. A name may be a pattern, in which * is
+  # any text and ? one character: new topics that fit are read as they come. klaxon waits for named ones that do not exist yet, and
+  # never creates them; see docs/kafka.md.
 {{- range .Patterns}}
   # {{.}}
 {{- end}}
@@ -55,8 +58,10 @@ kafka:
     # {{.Comment}}
     {{if .Off}}# {{end}}- {{.Name}}
 {{- end}}
+  exclude_topics: []                # names and patterns that no pattern selects, such as [logs.app.debug, "logs.*.tmp"]
   group: klaxon                     # prefix of the consumer groups: klaxon.match, klaxon.detect, klaxon.archive.<name>
-  # klaxon's own topics; 'klaxon run' creates them.
+  # klaxon's own topics.
+  create_topics: true               # 'klaxon run' creates them; false: somebody else does, and klaxon says with which commands
   hits_topic: klaxon.hits
   hits_retention: 24h               # longer than any outage of the detect loop, or hits are lost (and the gap is reported)
   dead_letters_topic: klaxon.deadletters
@@ -77,6 +82,13 @@ tenant:
 # Addresses and networks of proxies of yours with public addresses: they are believed about whom they forward for.
 trusted_proxies: []                 # [198.51.100.0/24, 2001:db8::7]
 
+# What is found out about addresses: see docs/enrichment.md. Without databases a table that is built in tells their countries.
+# enrich:
+#   geoip:                          # MaxMind databases; read anew when a file changes
+#     city: GeoLite2-City.mmdb      # country, region, city, location
+#     asn: GeoLite2-ASN.mmdb        # whose network it is
+#     anonymous: GeoIP2-Anonymous-IP.mmdb   # VPN, Tor, hosting, proxies
+
 datasets:
   dirs: {{pad 28 .DatasetDirs}}# folders with datasets of your own, beside those that ship; see docs/datasets.md
   # topics:                         # whose topics are that no dataset claims by itself, or another one would
@@ -89,7 +101,11 @@ datasets:
 rules:
   shipped: {{pad 25 .Shipped}}# the rules that ship
   dirs: {{pad 28 .RuleDirs}}# folders with rules and overrides of your own; see docs/rules.md
-  lists: {{pad 27 .ListDirs}}# folders with lists (*.txt), beside those that ship
+  lists: {{pad 27 .ListDirs}}# folders with lists (*.txt, *.csv), beside those that ship
+
+# Changed rules, datasets, lists and databases take effect while klaxon runs; files that do not load leave what is in force as it is.
+reload:
+  every: 10s                        # how often they are looked at; at least 1s, or never. SIGHUP has them looked at now
 
 # Where everything is kept. Either or both.
 archive:
@@ -118,11 +134,15 @@ archive:
   #   retention: 90d                # records older than this, or from the future, go to one index of their own
 {{- end}}
 
-# Incidents, the outbox and what detectors remember: one SQLite file. Only one process may run detect on it.
+# Incidents, the outbox and what detectors remember: a SQLite file for one process that runs detect and deliver, or PostgreSQL for several.
 store:
   path: data/klaxon.db
+  # postgres:                       # instead of path; see docs/operations.md#postgresql
+  #   url: postgres://klaxon@db.example:5432/klaxon?sslmode=verify-full
+  #   password_file: /run/secrets/postgres
+  #   ca_file: ca.pem               # who signed the server's certificate; without it the system's authorities
 
-# Who is told. Every alert goes to the alerts topic; incidents go to webhooks, signed.
+# Who is told. Every alert goes to the alerts topic; incidents go to webhooks, signed, and to Slack, with a thread for each.
 deliver:
   alerts_topic: klaxon.alerts       # "" writes none; see docs/alerts-topic.md
   # webhooks:                       # see docs/webhook.md
@@ -130,15 +150,26 @@ deliver:
   #     url: https://hooks.example/klaxon
   #     secret_file: /run/secrets/webhook
   #     send: [incident]            # incident, alert, or both
+  #     min_severity: low           # low, normal, high, urgent
+  # slack:                          # see docs/slack.md
+  #   - name: soc
+  #     channel: C0123456789        # the channel's id, not its name
+  #     token_file: /run/secrets/slack
+  #     min_severity: normal
 
 roles: [archive, match, detect, deliver]   # what this process does; leave some out to spread them over several
 
 admin:
-  listen: 127.0.0.1:9464            # /metrics, /healthz, /readyz, /debug/pprof/: never on a public address
+  listen: 127.0.0.1:9464            # /metrics, /status, /healthz, /readyz, /debug/pprof/: never on a public address
 
 log:
   level: info                       # debug, info, warn, error
   format: json                      # json, console
+
+limits:
+  # memory: 1GiB                    # the garbage collector works harder near it; without it what the control group allows
+  disk_free: 1GiB                   # warn while less is free where the local archive or the store is
+  drain: 20s                        # how long SIGTERM may take; a second one stops at once
 `
 
 // configView is what the template needs. Everything that came from outside is quoted, or printed plainly in a comment.

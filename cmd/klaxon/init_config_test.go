@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/klaxonhq/klaxon/internal/diag"
+	"github.com/klaxonhq/klaxon/internal/mmdbtest"
 	"pgregory.net/rapid"
 )
 
@@ -70,6 +71,7 @@ func TestRenderedConfigurationWithEverythingOn(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificates(t, dir)
 	writeFile(t, dir, "secret", "x")
+	mmdbtest.Write(t, dir)
 	for name, c := range map[string]*initCmd{
 		"local":         {Brokers: []string{"localhost:9092"}, Sample: 1, Timeout: 1, Output: filepath.Join(dir, "klaxon.yaml")},
 		"elasticsearch": {Brokers: []string{"localhost:9092"}, Sample: 1, Timeout: 1, Output: filepath.Join(dir, "klaxon.yaml"), Elasticsearch: "http://localhost:9200"},
@@ -77,9 +79,11 @@ func TestRenderedConfigurationWithEverythingOn(t *testing.T) {
 		text, _ := rendered(t, c, &survey{})
 		all := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:( |$).*)$`).ReplaceAllString(text, "$1$2")
 		all = regexp.MustCompile(`/run/secrets/[a-z-]+`).ReplaceAllString(all, filepath.Join(dir, "secret"))
+		all = regexp.MustCompile(`(city|asn|anonymous): \S+\.mmdb`).ReplaceAllString(all, "$1: $1.mmdb")
 		if all == text {
 			t.Fatal("no commented setting was found")
 		}
+		all = strings.Replace(all, "  path: data/klaxon.db\n", "", 1) // a store is in a file or in a database
 		var list diag.List
 		if parseConfig(c.Output, []byte(all), noEnv, &list); list.HasErrors() {
 			t.Errorf("%s: %v\n%s", name, list, all)
