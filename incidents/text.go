@@ -152,7 +152,7 @@ func writeAlerts(w io.Writer, in *Incident, alerts []alert.Alert) {
 		fmt.Fprintf(w, "  %s  %s  %s  %s\n", short(a.ID), a.Severity, clock(millis(a.Time)), printable(a.Title))
 		detail := func(name, value string) {
 			if value != "" {
-				fmt.Fprintf(w, "    %-11s %s\n", name, printable(value))
+				fmt.Fprintf(w, "    %-11s %s\n", name, printable(strings.TrimSpace(value)))
 			}
 		}
 		detail("rule", a.Rule.ID+" (version "+a.Rule.Version+")")

@@ -40,7 +40,7 @@ func sampleShow() (Incident, []Entry, []alert.Alert) {
 		{Seq: 12, Time: at.Add(3 * time.Minute), Actor: "kim", Action: Noted, Text: evil},
 	}
 	a := alert.Alert{ID: alert.NewID("a"), Severity: alert.High, Title: evil, Explanation: "44 events within 1m.", Time: at.UnixMilli(),
-		Rule:   alert.Rule{ID: "ssh-bruteforce", Version: "9c1d4e7f", Runbook: "https://wiki.example/" + evil},
+		Rule:   alert.Rule{ID: "ssh-bruteforce", Version: "9c1d4e7f", Runbook: "https://wiki.example/" + evil + "\n"},
 		Fields: []alert.Field{{Name: "user.name", Values: []string{"admin", evil}, More: 9}},
 		Events: []alert.Event{{ID: "logs.sshd-0-4711-mqx1w0g0", Time: at.UnixMilli()}}, Degraded: "times are rounded"}
 	return in, timeline, []alert.Alert{a}

@@ -167,7 +167,7 @@ log:
   format: json                      # json, console
 
 limits:
-  # memory: 1GiB                    # the garbage collector works harder near it; without it what the control group allows
+  # memory: 1GiB                    # the garbage collector works harder near it; without it nine tenths of the control group's limit
   disk_free: 1GiB                   # warn while less is free where the local archive or the store is
   drain: 20s                        # how long SIGTERM may take; a second one stops at once
 `

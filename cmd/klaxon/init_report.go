@@ -139,6 +139,10 @@ func (f *finding) remarks() []string {
 
 func (r *initResult) printRules(w io.Writer) {
 	fmt.Fprintf(w, "\nRules: %d of %d get events from these topics.\n", len(r.Fed), len(r.Fed)+len(r.Unfed))
+	if len(r.logs()) == 0 { // the reason is the same for every rule
+		fmt.Fprintln(w, "  no topic holds logs; one on which the user lacks the ACL DESCRIBE is not seen at all")
+		return
+	}
 	why := map[string][]string{}
 	var order []string
 	for _, u := range r.Unfed {
