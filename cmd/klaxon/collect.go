@@ -29,9 +29,13 @@ func (l *labelled) addN(value string, n int64) {
 	l.count[value] += n
 }
 
+// get returns a copy, which is never nil: whoever reads it as JSON gets an object.
 func (l *labelled) get() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.count == nil {
+		return map[string]int64{}
+	}
 	return maps.Clone(l.count)
 }
 

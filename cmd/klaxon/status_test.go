@@ -45,7 +45,7 @@ func TestStatusOfARunningProcess(t *testing.T) {
 	code, out = askStatus("--json", "--url", "http://"+s.app.admin.addr+"/", "--url", s.app.admin.addr)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var one answered
-	if code != 0 || len(lines) != 2 || json.Unmarshal([]byte(lines[1]), &one) != nil || one.Status == nil || !one.Status.Ready || one.Status.Loops[0].Name != "archive.local" {
+	if code != 0 || len(lines) != 2 || json.Unmarshal([]byte(lines[1]), &one) != nil || one.Status == nil || !one.Status.Ready || one.Status.Loops[0].Name != "archive.local" || one.Status.Store.Errors == nil {
 		t.Errorf("%d: %s", code, out)
 	}
 	if err := s.end(); err != nil {
