@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,11 +66,24 @@ func describeHoldings(r *rules.Rule) []holdingInfo {
 	return out
 }
 
-// text is the holding on one line.
-func (h holdingInfo) text() string {
+// holdingTexts is one line for each: who, until when, and what holds.
+func holdingTexts(all []holdingInfo) []string {
+	others := "everybody"
+	if slices.ContainsFunc(all, func(h holdingInfo) bool { return !h.Others }) {
+		others = "everybody else"
+	}
+	var out []string
+	for _, h := range all {
+		out = append(out, h.text(others))
+	}
+	return out
+}
+
+// text is the holding on one line; others is what tenants that are not named are called.
+func (h holdingInfo) text(others string) string {
 	who := h.Tenant
 	if h.Others {
-		who = "everybody else"
+		who = others
 	}
 	if h.After != "" {
 		who += " after " + h.After

@@ -207,8 +207,8 @@ func showRule(w io.Writer, r *rules.Rule) {
 	for _, o := range describeOverrides(r, time.Now()) {
 		line("override", overrideText(o))
 	}
-	for _, h := range describeHoldings(r) {
-		line("holds", h.text())
+	for _, text := range holdingTexts(describeHoldings(r)) {
+		line("holds", text)
 	}
 }
 
