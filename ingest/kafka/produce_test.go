@@ -268,6 +268,22 @@ func TestSendSpreadsMessagesWithoutAKey(t *testing.T) {
 	})
 }
 
+// TestEnsureTopicSaysWhatItCreates: who runs a cluster wants to know where a topic comes from.
+func TestEnsureTopicSaysWhatItCreates(t *testing.T) {
+	t.Parallel()
+	_, c := fakeClient(t, 1)
+	core, logs := observer.New(zapcore.InfoLevel)
+	c.log = zap.New(core)
+	for range 2 {
+		if _, err := c.EnsureTopic(testContext(t), TopicSpec{Name: "own", Partitions: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := logs.FilterMessage("kafka: created a topic").All(); len(got) != 1 || got[0].ContextMap()["topic"] != "own" {
+		t.Errorf("it says %v", got)
+	}
+}
+
 func TestManySendersAtOnce(t *testing.T) {
 	t.Parallel()
 	_, c := fakeClient(t, 4)

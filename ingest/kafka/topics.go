@@ -9,6 +9,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"go.uber.org/zap"
 )
 
 const (
@@ -96,7 +97,11 @@ func (c *Client) createTopic(ctx context.Context, spec TopicSpec) error {
 		return errMalformedResponse
 	}
 	for _, r := range resp.Topics {
-		if r.ErrorCode == noError || kafkago.Error(r.ErrorCode) == kafkago.TopicAlreadyExists {
+		switch {
+		case r.ErrorCode == noError:
+			c.log.Info("kafka: created a topic", zap.String("topic", spec.Name), zap.Int("partitions", spec.Partitions), zap.Any("settings", spec.Config))
+			continue
+		case kafkago.Error(r.ErrorCode) == kafkago.TopicAlreadyExists:
 			continue
 		}
 		err := error(kafkago.Error(r.ErrorCode))
