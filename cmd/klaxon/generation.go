@@ -27,7 +27,7 @@ type generations struct {
 	current atomic.Pointer[loaded]
 	ask     chan struct{} // somebody saw a sign of newer files
 
-	why     atomic.Pointer[string] // why the files on disk are not in force, nil while they are
+	why atomic.Pointer[string] // why the files on disk are not in force, nil while they are
 
 	mu      sync.Mutex // one look at a time, which lasts for as long as files go on changing
 	sums    fileSums
@@ -147,7 +147,7 @@ func (g *generations) look(ctx context.Context, told bool) bool {
 	}
 	g.log.Info("a new generation of rules, datasets, lists and databases is in force", next.changes(g.get())...)
 	for _, d := range list {
-		g.log.Warn("a warning about the new generation", zap.Stringer("at", d))
+		g.log.Warn("a warning about the new generation", zap.String("at", d.String()))
 	}
 	g.adopt(next)
 	return true
