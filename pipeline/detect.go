@@ -209,6 +209,9 @@ func (g *detecting) loop(ctx context.Context) error {
 		}
 		raised := g.batch(ctx, b)
 		b.Release()
+		if ctx.Err() != nil {
+			return nil // what is new is stored by the last transaction, which has time of its own
+		}
 		now := g.Clock()
 		if raised || now.Sub(lastSave) >= g.Save {
 			if err := g.transact(ctx, false); err != nil {

@@ -97,6 +97,8 @@ func (a *app) run(ctx context.Context) (err error) {
 	defer a.admin.close(context.WithoutCancel(ctx))
 	end := a.beside(ctx)
 	defer end()
+	signals, deaf := hangups()
+	defer deaf()
 	a.log.Info("started", zap.Strings("roles", a.cfg.Roles), zap.String("admin", a.admin.addr), zap.Int("rules", len(a.loaded.get().Rules.Rules())), zap.Stringer("topics", a.cfg.logs()))
 	if !a.prepare(ctx) {
 		a.log.Info("stopped before anything was read")
@@ -104,7 +106,7 @@ func (a *app) run(ctx context.Context) (err error) {
 	}
 	a.stats.start.Store(time.Now().UnixMilli())
 	reading, delivering := a.start(ctx)
-	reading.Go(func() { a.keepGeneration(ctx) })
+	reading.Go(func() { a.keepGeneration(ctx, signals) })
 	<-ctx.Done()
 	return a.finish(reading, delivering)
 }

@@ -27,10 +27,11 @@ type generations struct {
 	current atomic.Pointer[loaded]
 	ask     chan struct{} // somebody saw a sign of newer files
 
-	mu      sync.Mutex // one load at a time
+	why atomic.Pointer[string] // why the files on disk are not in force, nil while they are
+
+	mu      sync.Mutex // one look at a time, which lasts for as long as files go on changing
 	sums    fileSums
 	refused string // the fingerprint of files that did not load, "" while what is on disk is what is in force
-	why     string
 }
 
 // generationStats counts what became of changed files.
@@ -57,11 +58,13 @@ func (g *generations) generation() *pipeline.Generation { return &g.get().Genera
 
 func (g *generations) program() *detectors.Program { return g.get().program }
 
-// trouble is why the files on disk are not in force, "" while they are.
+// trouble is why the files on disk are not in force, "" while they are. It waits for nothing: whoever asks whether the process is
+// well must be answered while files are loaded, too.
 func (g *generations) trouble() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.why
+	if why := g.why.Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 // hurry has the files looked at now.
@@ -99,7 +102,8 @@ func (g *generations) load() (*loaded, diag.List) {
 
 func (g *generations) adopt(next *loaded) {
 	g.current.Store(next)
-	g.refused, g.why = "", ""
+	g.refused = ""
+	g.why.Store(nil)
 	g.stats.generation.Loads.Add(1)
 	g.stats.generation.Refused.Store(0)
 	g.stats.generation.Loaded.Store(next.at.UnixMilli())
@@ -143,7 +147,7 @@ func (g *generations) look(ctx context.Context, told bool) bool {
 	}
 	g.log.Info("a new generation of rules, datasets, lists and databases is in force", next.changes(g.get())...)
 	for _, d := range list {
-		g.log.Warn("a warning about the new generation", zap.Stringer("at", d))
+		g.log.Warn("a warning about the new generation", zap.String("at", d.String()))
 	}
 	g.adopt(next)
 	return true
@@ -153,7 +157,8 @@ func (g *generations) look(ctx context.Context, told bool) bool {
 func (g *generations) unchanged(told bool) {
 	if g.refused != "" {
 		g.log.Info("the files that did not load are again as they are in force")
-		g.refused, g.why = "", ""
+		g.refused = ""
+		g.why.Store(nil)
 		g.stats.generation.Refused.Store(0)
 	} else if told {
 		g.log.Info("rules, datasets, lists and databases are as they are in force")
@@ -170,13 +175,15 @@ func (g *generations) refuse(hash string, list diag.List) {
 			mistakes = append(mistakes, d.String())
 		}
 	}
-	g.refused, g.why = hash, "changed files do not load, and what was loaded before goes on"
+	why := "changed files do not load, and what was loaded before goes on"
 	if len(mistakes) > 0 {
-		g.why += ": " + mistakes[0]
+		why += ": " + mistakes[0]
 	}
 	if n := len(mistakes) - 1; n > 0 {
-		g.why += fmt.Sprintf(" (and %d more)", n)
+		why += fmt.Sprintf(" (and %d more)", n)
 	}
+	g.refused = hash
+	g.why.Store(&why)
 	g.stats.generation.Failures.Add(1)
 	g.stats.generation.Refused.Store(1)
 	g.log.Error("changed files do not load, and what was loaded before goes on; klaxon check shows every mistake",

@@ -146,6 +146,23 @@ func TestReadyzTellsOfFilesThatDoNotLoad(t *testing.T) {
 	}
 }
 
+// TestTroubleIsToldDuringALook: a look lasts for as long as files go on changing, and probes must not wait for it.
+func TestTroubleIsToldDuringALook(t *testing.T) {
+	w := newWatched(t)
+	w.mu.Lock() // as during a look
+	defer w.mu.Unlock()
+	told := make(chan string, 1)
+	go func() { told <- w.trouble() }()
+	select {
+	case why := <-told:
+		if why != "" {
+			t.Errorf("trouble with files that load: %s", why)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("whoever asks waits until the look is over")
+	}
+}
+
 func TestNoFirstGenerationOfBadFiles(t *testing.T) {
 	w := newWatched(t)
 	w.write("bad.yaml", "id: bad\n")

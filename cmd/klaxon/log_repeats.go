@@ -68,7 +68,7 @@ func (r *repeats) Sync() error {
 // status, a shard or a server's port.
 var longNumber = regexp.MustCompile(`\d{5,}`)
 
-// textOf is what tells one thing that is said from another: errors and texts, but no numbers.
+// textOf is what tells one thing that is said from another: errors, texts and lists of them, but no numbers.
 func textOf(fields []zapcore.Field) string {
 	var b strings.Builder
 	for _, f := range fields {
@@ -80,11 +80,15 @@ func textOf(fields []zapcore.Field) string {
 }
 
 func textField(f zapcore.Field) string {
-	if f.Type == zapcore.StringType {
+	switch f.Type {
+	case zapcore.StringType:
 		return f.String
-	}
-	if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
-		return err.Error()
+	case zapcore.ErrorType:
+		if err, ok := f.Interface.(error); ok {
+			return err.Error()
+		}
+	case zapcore.ArrayMarshalerType:
+		return fmt.Sprint(f.Interface)
 	}
 	return ""
 }

@@ -117,13 +117,14 @@ func TestLogTellsThingsApart(t *testing.T) {
 		say := []func(){
 			func() { log.Warn("a") }, func() { log.Error("a") }, func() { log.Warn("a", zap.Error(errors.New("x"))) }, func() { log.Warn("a", zap.Error(errors.New("y"))) },
 			func() { log.Warn("a", zap.String("loop", "match")) }, func() { log.With(zap.String("loop", "detect")).Warn("a") },
+			func() { log.Error("a", zap.Strings("first", []string{"x"})) }, func() { log.Error("a", zap.Strings("first", []string{"x", "y"})) },
 		}
 		for range 3 {
 			for _, f := range say {
 				f()
 			}
 		}
-		wantMessages(t, out, "a", "a", "a", "a", "a", "a")
+		wantMessages(t, out, "a", "a", "a", "a", "a", "a", "a", "a")
 		for port := range 20 { // a connection's own port and counts make no difference
 			log.Warn("b", zap.Int("records", port), zap.Error(fmt.Errorf("read tcp 10.0.0.1:%d->10.0.0.2:9092: reset", 40000+port)))
 		}

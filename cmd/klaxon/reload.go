@@ -13,12 +13,17 @@ import (
 // templatesTimeout bounds one try to bring the templates of Elasticsearch up to date.
 const templatesTimeout = 15 * time.Second
 
-// keepGeneration exchanges the generation when its files change, or SIGHUP comes, until ctx ends. The configuration itself is read
-// at the start only.
-func (a *app) keepGeneration(ctx context.Context) {
-	signals := make(chan os.Signal, 1)
+// hangups is SIGHUP for as long as the process runs, until the second answer is called. Nobody need listen: while brokers are waited
+// for and while the loops drain, a signal that nobody caught would end the process.
+func hangups() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	return signals, func() { signal.Stop(signals) }
+}
+
+// keepGeneration exchanges the generation when its files change, or a signal comes, until ctx ends. The configuration itself is read
+// at the start only.
+func (a *app) keepGeneration(ctx context.Context, signals <-chan os.Signal) {
 	a.loaded.watch(ctx, a.cfg.Reload.Every, signals, a.afterLook)
 }
 

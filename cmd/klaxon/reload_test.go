@@ -340,21 +340,7 @@ func TestSIGHUP(t *testing.T) {
 	write("own.yaml", ownRule)
 	write("klaxon.conf", fmt.Sprintf("version: 1\nkafka: {brokers: [%q], topics: [%s], session: 6s}\narchive: {local: {dir: archive}}\nstore: {path: klaxon.db}\nrules: {dirs: [.]}\nreload: {every: never}\nadmin: {listen: \"127.0.0.1:0\"}\n",
 		l.broker.Addr(), strings.Join(l.topics, ", ")))
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Args = []string{"klaxon", "run", "-c", filepath.Join(dir, "klaxon.conf")} // the test's binary is klaxon under that name
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(stderr)
+	cmd, lines := startProcess(t, filepath.Join(dir, "klaxon.conf"))
 	waitFor(t, lines, `"loop":"match"`)
 	write("more.yaml", visitorRule("10.0.0.0/8"))
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -377,4 +363,48 @@ func TestSIGHUP(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestSIGHUPBeforeTheLoops: the signal ends no process that waits for its brokers.
+func TestSIGHUPBeforeTheLoops(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs klaxon as a process")
+	}
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "klaxon.conf")
+	text := "version: 1\nkafka: {brokers: [\"127.0.0.1:1\"], topics: [logs]}\narchive: {local: {dir: archive}}\nstore: {path: klaxon.db}\nadmin: {listen: \"127.0.0.1:0\"}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, lines := startProcess(t, config)
+	waitFor(t, lines, "cannot start yet")
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, lines, "stopped before anything was read")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// startProcess runs klaxon as a process of its own; the answer has what it logs.
+func startProcess(t *testing.T, config string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Args = []string{"klaxon", "run", "-c", config} // the test's binary is klaxon under that name
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd, bufio.NewScanner(stderr)
 }
