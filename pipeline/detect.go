@@ -131,6 +131,7 @@ func (d *Detect) Run(ctx context.Context, claim SeekClaim) error {
 	if err := g.loop(ctx); err != nil {
 		return err
 	}
+	g.countUp()
 	last, done := afterwards(ctx, d.Drain)
 	defer done()
 	return g.transact(last, true)
@@ -207,10 +208,13 @@ func (g *detecting) loop(ctx context.Context) error {
 		if err != nil {
 			return nil // ctx has ended
 		}
-		raised := g.batch(ctx, b)
+		raised, err := g.batch(ctx, b)
 		b.Release()
 		if ctx.Err() != nil {
 			return nil // what is new is stored by the last transaction, which has time of its own
+		}
+		if err != nil {
+			return err
 		}
 		now := g.Clock()
 		if raised || now.Sub(lastSave) >= g.Save {
@@ -227,11 +231,11 @@ func (g *detecting) loop(ctx context.Context) error {
 	return nil
 }
 
-// batch applies a batch of one shard and answers whether it raised anything.
-func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
+// batch applies a batch of one shard and answers whether it raised anything that is not stored yet.
+func (g *detecting) batch(ctx context.Context, b *event.Batch) (raised bool, err error) {
 	i, ok := slices.BinarySearchFunc(g.shards, b.Source.Partition, func(o *owned, p int32) int { return int(o.source.Partition) - int(p) })
 	if !ok {
-		return false
+		return false, nil
 	}
 	o := g.shards[i]
 	if b.Skipped > 0 {
@@ -253,16 +257,15 @@ func (g *detecting) batch(ctx context.Context, b *event.Batch) bool {
 			g.Log.Error("a record of the hits topic is no frame and is left out", zap.Int32("shard", b.Source.Partition), zap.Int64("offset", b.Records[i].Offset), zap.Error(err))
 			continue
 		}
-		if !g.await(ctx, o, &f, b.Records[i].Time) {
-			o.next = max(o.next, b.Records[i].Offset) // it is read again by the next owner
-			return len(o.pending) > 0
+		if ok, err := g.await(ctx, o, &f, &b.Records[i]); !ok {
+			return len(o.pending) > 0, err
 		}
 		g.apply(o, &f)
 	}
 	o.next = max(o.next, b.Next)
 	o.oldest = oldest(o.oldest, b.Records)
 	o.heard.batch(b)
-	return len(o.pending) > 0
+	return len(o.pending) > 0, nil
 }
 
 func (g *detecting) apply(o *owned, f *hit.Frame) {
@@ -362,6 +365,11 @@ func (g *detecting) uncommitted() {
 // and what memories have counted is added up.
 func (g *detecting) tend(ctx context.Context) {
 	g.forget(ctx)
+	g.countUp()
+}
+
+// countUp adds up what memories have counted since it was done last.
+func (g *detecting) countUp() {
 	keys, bytes := int64(0), int64(0)
 	for _, o := range g.shards {
 		now := o.memory.Stats()

@@ -49,7 +49,9 @@ func (b *silenceBench) read(atEnd bool, topics ...string) {
 		batch.Records = append(batch.Records, event.Record{Source: o.source, Offset: batch.Next, Value: f.Append(nil)})
 		batch.Next++
 	}
-	b.g.batch(b.Context(), batch)
+	if _, err := b.g.batch(b.Context(), batch); err != nil {
+		b.Fatal(err)
+	}
 	b.g.tend(b.Context())
 }
 

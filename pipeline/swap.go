@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klaxonhq/klaxon/event"
 	"github.com/klaxonhq/klaxon/hit"
 	"go.uber.org/zap"
 )
@@ -52,24 +53,29 @@ func (g *detecting) giveUp(v ruleVersion) {
 }
 
 // await holds back a frame with hits of rules that are not loaded here: another process may have loaded them a moment earlier. It
-// waits until they are, or the frame has become too old for that to be likely. It answers false if ctx ended meanwhile: then the frame
-// must not be applied.
-func (g *detecting) await(ctx context.Context, o *owned, f *hit.Frame, madeMillis int64) bool {
+// waits until they are, or the frame has become too old for that to be likely; what was raised before does not wait with it. It
+// answers false if ctx ended meanwhile, or the store failed: then the frame must not be applied, and its next owner reads it again.
+func (g *detecting) await(ctx context.Context, o *owned, f *hit.Frame, made *event.Record) (bool, error) {
 	v, ahead := g.ahead(o, f)
 	if !ahead {
-		return true
+		return true, nil
 	}
 	g.Stats.RuleWaits.Add(1)
-	for until := time.UnixMilli(madeMillis).Add(g.MaxWait); g.Clock().Before(until); {
+	if o.next = max(o.next, made.Offset); len(o.pending) > 0 {
+		if err := g.transact(ctx, false); err != nil {
+			return false, err
+		}
+	}
+	for until := time.UnixMilli(made.Time).Add(g.MaxWait); g.Clock().Before(until); {
 		if g.Newer != nil {
 			g.Newer()
 		}
 		if !sleep(ctx, lookAgain) {
-			return false
+			return false, nil
 		}
 		g.swap(o)
 		if v, ahead = g.ahead(o, f); !ahead {
-			return true
+			return true, nil
 		}
 	}
 	for ; ahead; v, ahead = g.ahead(o, f) {
@@ -77,7 +83,7 @@ func (g *detecting) await(ctx context.Context, o *owned, f *hit.Frame, madeMilli
 			zap.String("rule", v.id), zap.Int32("shard", o.source.Partition))
 		g.giveUp(v)
 	}
-	return true
+	return true, nil
 }
 
 // ahead finds a rule that a frame has hits of, and that is neither loaded nor known to be of the past.

@@ -11,6 +11,7 @@ import (
 	"github.com/klaxonhq/klaxon/alert"
 	"github.com/klaxonhq/klaxon/detectors"
 	"github.com/klaxonhq/klaxon/event"
+	"github.com/klaxonhq/klaxon/hit"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -134,6 +135,46 @@ func TestSwapSaysWhatItDropped(t *testing.T) {
 		}
 		if len(store.alerts) != 0 || d.Stats.StaleRule.Load() != 3 || d.Stats.RuleWaits.Load() != 0 {
 			t.Errorf("alerts %v, stale %d, waits %d", store.alerts, d.Stats.StaleRule.Load(), d.Stats.RuleWaits.Load())
+		}
+	})
+}
+
+// TestWhatWasRaisedDoesNotWait: alerts of a batch are stored before a frame in it is held back.
+func TestWhatWasRaisedDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memoryStore{shard: Shard{Next: -1}, alerts: map[string]alert.Alert{}}
+		g, _ := testGeneration(t)
+		w, src := NewWorker(g), event.Source{Topic: "hits", TopicID: "h1", Partition: 3}
+		batch := &event.Batch{Source: src, Partitions: hit.Shards, First: 0}
+		root := `{"user":{"name":"root"},"source":{"ip":"192.0.2.1"}}`
+		for i, line := range []string{root, failure("192.0.2.1"), root} {
+			w.Batch(batchOf(int64(i), time.Now(), line), func(_ int32, f *hit.Frame) {
+				batch.Records = append(batch.Records, event.Record{Source: src, Offset: int64(i), Time: time.Now().UnixMilli(), Value: f.Append(nil)})
+			})
+		}
+		batch.Next = int64(len(batch.Records))
+		d := testDetect(t, store)
+		d.MaxWait = 10 * time.Second
+		_, older := generationOf(t, testRules[strings.Index(testRules, "---"):])
+		d.Program = func() *detectors.Program { return older }
+		seen := func() (int, int64) {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			return len(store.alerts), store.shard.Next
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		defer stop()
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx, &fakeClaim{source: src, batches: []*event.Batch{batch}}) }()
+		time.Sleep(3 * time.Second)
+		if alerts, next := seen(); alerts != 1 || next != 1 {
+			t.Errorf("while the second frame waits: %d alerts are stored, and the shard stands at %d", alerts, next)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if alerts, next := seen(); alerts != 2 || next != 3 {
+			t.Errorf("at the end: %d alerts are stored, and the shard stands at %d", alerts, next)
 		}
 	})
 }

@@ -113,8 +113,12 @@ func (g *generations) adopt(next *loaded) {
 	}
 }
 
-// settle is how long changed files must stay the same before they are loaded: somebody may be copying a folder.
-const settle = 500 * time.Millisecond
+// settle is how long changed files must stay the same before they are loaded: somebody may be copying a folder. Files that never stay
+// the same are tried after maxSettle.
+const (
+	settle    = 500 * time.Millisecond
+	maxSettle = time.Minute
+)
 
 // look compares the files with what is in force, and loads them if they differ. Told says that somebody waits for an answer, and so
 // it is given although nothing changed. It answers whether there is a new generation.
@@ -130,7 +134,7 @@ func (g *generations) look(ctx context.Context, told bool) bool {
 		return false
 	}
 	g.stats.generation.Changed.Store(time.Now().UnixMilli())
-	for !told {
+	for began := time.Now(); !told && time.Since(began) < maxSettle; {
 		if !pause(ctx, settle) {
 			return false
 		}
