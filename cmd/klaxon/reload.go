@@ -43,7 +43,7 @@ func (a *app) afterLook(ctx context.Context, told, changed bool) {
 		act = a.templates.again
 	}
 	if err := act(ctx); err != nil && ctx.Err() == nil {
-		a.log.Warn("cannot bring the templates of Elasticsearch up to date, trying again", zap.Error(err))
+		a.log.Warn("cannot bring the templates of Elasticsearch up to date, trying again at the next look at the files", zap.Error(err))
 	}
 }
 

@@ -154,7 +154,7 @@ func (a *app) outboxEmpty() bool {
 	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
 	defer done()
 	for _, d := range a.told {
-		if a.stats.leases[d.Name].Load() == 0 {
+		if a.stats.leases[d.Name].Load() == 0 || a.stats.deliver[d.Name].BreakerOpen.Load() != 0 {
 			continue
 		}
 		if due, err := a.book.Due(ctx, d.Name, time.Now(), 1); err != nil || len(due) > 0 {

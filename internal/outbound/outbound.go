@@ -16,8 +16,8 @@ import (
 
 // Bounds of what a server may make of a client.
 const (
-	// MaxRetryAfter bounds how long a server may ask to be left alone.
-	MaxRetryAfter = time.Hour
+	// MaxRetryAfter bounds how long a server may ask to be left alone. Deliveries wait no longer for one try either.
+	MaxRetryAfter = 5 * time.Minute
 	maxHeader     = 16 << 10
 	maxShown      = 200
 )
