@@ -25,12 +25,28 @@ func shipped(t testing.TB) *pipeline.Generation {
 	return g
 }
 
+// sameRules is shipped with those rules only that the plain program has too, so that both do the same work.
+func sameRules(t testing.TB) *pipeline.Generation {
+	t.Helper()
+	both := conditions(rulesd.Lists())
+	g, _ := generation(t, func(u *rules.Unit) bool {
+		return slices.ContainsFunc(both, func(c condition) bool { return c.rule == u.ID })
+	})
+	return g
+}
+
 // shippedOptions is shipped, and what its normalisers are made with.
 func shippedOptions(t testing.TB) (*pipeline.Generation, ingest.Options) {
 	t.Helper()
+	return generation(t, func(*rules.Unit) bool { return true })
+}
+
+// generation is what ships, with the rules that are wanted.
+func generation(t testing.TB, wanted func(*rules.Unit) bool) (*pipeline.Generation, ingest.Options) {
+	t.Helper()
 	var list diag.List
 	registry := lists.Load(rulesd.Lists(), &list)
-	units := compared(rules.LoadFiles([]fs.FS{rulesd.FS()}, &list))
+	units := slices.DeleteFunc(rules.LoadFiles([]fs.FS{rulesd.FS()}, &list), func(u *rules.Unit) bool { return !wanted(u) })
 	sets := datasets.LoadFiles([]fs.FS{datasets.Shipped()}, &list)
 	schema, err := ecs.Schema()
 	if err != nil {
@@ -63,12 +79,4 @@ func shippedOptions(t testing.TB) (*pipeline.Generation, ingest.Options) {
 	options := ingest.Options{Datasets: claimed, Schema: schema, Country: enrich.Embedded{}, Tenant: ingest.TenantRule{Header: traffic.TenantHeader}}
 	g.NewNormalizer = func() *ingest.Normalizer { return ingest.NewNormalizer(options) }
 	return g, options
-}
-
-// compared is the shipped rules that the plain program has too, so that both do the same work.
-func compared(units []*rules.Unit) []*rules.Unit {
-	both := conditions(rulesd.Lists())
-	return slices.DeleteFunc(units, func(u *rules.Unit) bool {
-		return !slices.ContainsFunc(both, func(c condition) bool { return c.rule == u.ID })
-	})
 }

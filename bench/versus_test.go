@@ -28,7 +28,7 @@ func usual(t testing.TB, g *pipeline.Generation) *plain {
 
 // TestPlainAgrees: a ratio means something where both do the same work.
 func TestPlainAgrees(t *testing.T) {
-	g := shipped(t)
+	g := sameRules(t)
 	p := usual(t, g)
 	normalizer, scratch := g.NewNormalizer(), event.New(g.Schema)
 	for _, l := range lanes()[1:] {
@@ -78,7 +78,7 @@ func decoded(t *testing.T, b []byte) any {
 
 // TestPlainHits: the same rules for the same keys.
 func TestPlainHits(t *testing.T) {
-	g := shipped(t)
+	g := sameRules(t)
 	p := usual(t, g)
 	w := pipeline.NewWorker(g)
 	rules := 0
@@ -134,7 +134,7 @@ func TestPlainHits(t *testing.T) {
 // BenchmarkVersusPlain runs klaxon and the straightforward program pair by pair over the same batches, so that what else the machine does
 // meets both. x_plain is the median of the pairs' ratios.
 func BenchmarkVersusPlain(b *testing.B) {
-	g := shipped(b)
+	g := sameRules(b)
 	for _, l := range lanes() {
 		b.Run("match/"+l.name, func(b *testing.B) {
 			versus(b, l, newMatcher(g).batch, usual(b, g).match)
