@@ -223,8 +223,8 @@ func startLocal(ctx context.Context, k kind, c cache) (*server, error) {
 	return one, nil
 }
 
-// required tells whether KLAXON_TEST_REQUIRE names the server.
-func required(name string) bool {
+// Required tells whether KLAXON_TEST_REQUIRE names what a test needs: a server, or a program.
+func Required(name string) bool {
 	return slices.ContainsFunc(strings.Split(os.Getenv("KLAXON_TEST_REQUIRE"), ","), func(word string) bool {
 		return strings.TrimSpace(word) == name
 	})
@@ -232,7 +232,7 @@ func required(name string) bool {
 
 func leaveIfShort(t testing.TB, name string) {
 	t.Helper()
-	if testing.Short() && !required(name) {
+	if testing.Short() && !Required(name) {
 		t.Skipf("realtest: -short: a test against a real %s is not run", name)
 	}
 }
@@ -240,7 +240,7 @@ func leaveIfShort(t testing.TB, name string) {
 // refuse ends the test: without a server there is nothing that it could find out.
 func refuse(t testing.TB, name, reason string) {
 	t.Helper()
-	if required(name) {
+	if Required(name) {
 		t.Fatalf("realtest: KLAXON_TEST_REQUIRE names %s, but there is none: %s", name, reason)
 	}
 	t.Skipf("realtest: no %s: %s", name, reason)

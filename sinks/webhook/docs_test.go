@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klaxonhq/klaxon/internal/realtest"
 	"github.com/klaxonhq/klaxon/sinks/webhook"
 )
 
@@ -49,6 +50,9 @@ func judge(t *testing.T, language, interpreter, extension, harness string, reque
 	t.Helper()
 	program, err := exec.LookPath(interpreter)
 	if err != nil {
+		if realtest.Required(interpreter) {
+			t.Fatalf("KLAXON_TEST_REQUIRE names %s, but there is none: %v", interpreter, err)
+		}
 		t.Skipf("the example in %s of docs/webhook.md is not run: %v", language, err)
 	}
 	file := filepath.Join(t.TempDir(), "verify"+extension)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klaxonhq/klaxon/internal/realtest"
 )
 
 // unit is the settings of a unit file, by section and key; a key that stands twice has several values.
@@ -109,7 +111,7 @@ func TestSystemdCredentials(t *testing.T) {
 func TestSystemdVerify(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		if strings.Contains(os.Getenv("KLAXON_TEST_REQUIRE"), "systemd") {
+		if realtest.Required("systemd") {
 			t.Fatal("KLAXON_TEST_REQUIRE names systemd, but there is no systemd-analyze: install the package systemd")
 		}
 		t.Skipf("no systemd-analyze: %v", err)
